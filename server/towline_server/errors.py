@@ -85,6 +85,12 @@ class ConnectionInUse(CallerError, code="connection_in_use"):
     template = "a project is bound to the connection, or a sync names it; change that first"
 
 
+class LastAdministrator(CallerError, code="last_administrator"):
+    """A change would leave a tenant without anyone who administers it; the operator may make it."""
+
+    template = "no one else administers the tenant; give someone else the role admin first"
+
+
 class Ambiguous(CallerError, code="ambiguous"):
     """More than one thing fits, and the request does not say which."""
 

@@ -35,6 +35,7 @@ STATUS: Mapping[type[engine.TowlineError], int] = {
     own.NotFound: 404,
     own.AlreadyExists: 409,
     own.ConnectionInUse: 409,
+    own.LastAdministrator: 409,
     own.ScheduleOfSync: 409,
     own.BodyTooLarge: 413,
     own.BackendNotConfigured: 422,

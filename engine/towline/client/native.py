@@ -642,7 +642,7 @@ def get_identity(identity_id: UUID | str) -> Request[models.Identity]:
 
 
 def disable_identity(identity_id: UUID | str) -> Request[models.Identity]:
-    """Refuse an identity from now on."""
+    """Refuse an identity from now on; not the last one that administers its tenant."""
     return Request(
         method="POST", path=f"/admin/identities/{part(identity_id)}/disable", result=models.Identity
     )
@@ -661,7 +661,10 @@ def set_password(identity_id: UUID | str, body: models.PasswordBody) -> Request[
 
 
 def set_tenant_role(identity_id: UUID | str, body: models.RoleBody) -> Request[models.Identity]:
-    """Give an identity a role on the whole tenant, instead of the one it had."""
+    """Give an identity a role on the whole tenant, instead of the one it had.
+
+    The last one that administers the tenant stays its administrator.
+    """
     return Request(
         method="PUT",
         path=f"/admin/identities/{part(identity_id)}/role",
@@ -671,7 +674,7 @@ def set_tenant_role(identity_id: UUID | str, body: models.RoleBody) -> Request[m
 
 
 def remove_tenant_role(identity_id: UUID | str) -> Request[None]:
-    """Take an identity's role on the whole tenant away."""
+    """Take an identity's role on the whole tenant away; not that of its last administrator."""
     return Request(method="DELETE", path=f"/admin/identities/{part(identity_id)}/role")
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, Secret, StringConstraints
+from sqlalchemy.orm import Session
 
 from towline_server.auth.identities import (
     EMAIL_PATTERN,
@@ -84,6 +85,11 @@ class AdminContext(RequestContext):
         if found.tenant_id != identity.tenant_id:
             raise NotFound(what="project")
         return found
+
+    def check_not_last(self, session: Session, identity: Identity) -> None:
+        """Raise LastAdministrator, if no one else administers the tenant; not to the operator."""
+        if not self.is_operator:
+            self.services.identities(session).check_not_last(identity.id)
 
     def _authorise(self, tenant_id: UUID, what: str) -> None:
         if not self.is_operator:
@@ -325,10 +331,11 @@ def get_identity(context: Context, identity: OfIdentity) -> IdentityModel:
     return _shown(context, identity)
 
 
-@router.post("/identities/{identity_id}/disable", responses=problems())
+@router.post("/identities/{identity_id}/disable", responses=problems(409))
 def disable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
-    """Refuse an identity from now on."""
+    """Refuse an identity from now on; not the last one that administers its tenant."""
     with context.writing() as session:
+        context.check_not_last(session, identity)
         changed = context.services.identities(session).disable(identity.id)
     return _shown(context, changed)
 
@@ -352,18 +359,24 @@ def set_password(context: Context, identity: OfIdentity, body: PasswordBody) -> 
 # --- roles ----------------------------------------------------------------------------------------
 
 
-@router.put("/identities/{identity_id}/role", responses=problems())
+@router.put("/identities/{identity_id}/role", responses=problems(409))
 def set_tenant_role(context: Context, identity: OfIdentity, body: RoleBody) -> IdentityModel:
-    """Give an identity a role on the whole tenant, instead of the one it had."""
+    """Give an identity a role on the whole tenant, instead of the one it had.
+
+    The last one that administers the tenant stays its administrator.
+    """
     with context.writing() as session:
+        if body.role is not Role.ADMIN:
+            context.check_not_last(session, identity)
         changed = context.services.identities(session).set_tenant_role(identity.id, body.role)
     return _shown(context, changed)
 
 
-@router.delete("/identities/{identity_id}/role", status_code=204, responses=problems())
+@router.delete("/identities/{identity_id}/role", status_code=204, responses=problems(409))
 def remove_tenant_role(context: Context, identity: OfIdentity) -> None:
-    """Take an identity's role on the whole tenant away."""
+    """Take an identity's role on the whole tenant away; not that of its last administrator."""
     with context.writing() as session:
+        context.check_not_last(session, identity)
         context.services.identities(session).set_tenant_role(identity.id, None)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from towline.errors import InvalidValue
 from towline_server.audit.log import Action, Owner, record
 from towline_server.db.statements import batches, insert_new
-from towline_server.errors import NotFound, existing
+from towline_server.errors import LastAdministrator, NotFound, existing
 
 from .keys import KEY_HINT_LENGTH, key_hash, new_key
 from .passwords import Passwords
@@ -182,6 +182,25 @@ class Identities:
         self._record(Action.ROLE_CHANGED, row, role=role or "none")
         return _identity(row)
 
+    def check_not_last(self, identity_id: UUID) -> None:
+        """Refuse to change the last identity that administers its tenant.
+
+        Those that administer it stay as they are until the end of the transaction.
+
+        Raises:
+            NotFound: there is no such identity.
+            LastAdministrator: no other one that is valid does.
+        """
+        identity = IdentityRow
+        administer = (
+            identity.tenant_id == self._known(identity_id).tenant_id,
+            identity.tenant_role == str(Role.ADMIN),
+        )
+        locked = select(identity).where(*administer).order_by(identity.id).with_for_update()
+        found = [row.id for row in self._session.scalars(locked) if self._is_valid(row)]
+        if found == [identity_id]:
+            raise LastAdministrator
+
     def disable(self, identity_id: UUID) -> Identity:
         """Refuse its credentials from now on. Raises NotFound."""
         row = self._known(identity_id)
@@ -252,9 +271,11 @@ class Identities:
     def _row(self, *conditions: ColumnElement[bool]) -> IdentityRow | None:
         """Return the one identity that fits and is valid now."""
         row = self._session.scalar(select(IdentityRow).where(*conditions))
-        if row is None or row.disabled_at is not None:
-            return None
-        return row if row.expires_at is None or row.expires_at > self._now() else None
+        return row if row is not None and self._is_valid(row) else None
+
+    def _is_valid(self, row: IdentityRow) -> bool:
+        is_fresh = row.expires_at is None or row.expires_at > self._now()
+        return is_fresh and row.disabled_at is None
 
     def _principal(self, *conditions: ColumnElement[bool]) -> Principal | None:
         row = self._row(*conditions)

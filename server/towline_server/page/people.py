@@ -14,6 +14,7 @@ from towline.errors import InvalidValue
 from towline_server.api import admin
 from towline_server.auth.identities import Identity
 from towline_server.auth.roles import PrincipalKind, Role
+from towline_server.errors import LastAdministrator
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 
@@ -184,10 +185,10 @@ def set_role(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
             _set_tenant_role(context, identity, role)
         else:
             _set_project_role(context, identity, visitor.project_at(path), role)
-    except InvalidValue as error:
-        return _identity_page(
-            visitor, identity, shown_form(PASSWORD), problem=str(error), path=path
-        )
+    except (InvalidValue, LastAdministrator) as error:
+        status = 409 if isinstance(error, LastAdministrator) else 422
+        filled = shown_form(PASSWORD)
+        return _identity_page(visitor, identity, filled, str(error), status=status, path=path)
     return go(f"{_PEOPLE}/{identity_id}")
 
 
@@ -285,7 +286,13 @@ def _key_form(visitor: Visitor, filled: ShownForm) -> Response:
 
 
 def _identity_page(
-    visitor: Visitor, identity: Identity, filled: ShownForm, *, problem: str = "", path: str = ""
+    visitor: Visitor,
+    identity: Identity,
+    filled: ShownForm,
+    problem: str = "",
+    *,
+    status: int | None = None,
+    path: str = "",
 ) -> Response:
     with visitor.reading() as session:
         roles = visitor.services.identities(session).roles(identity.id)
@@ -301,5 +308,5 @@ def _identity_page(
         problem=problem,
         path_given=path,
         is_self=identity.id == visitor.caller.id,
-        status=422 if problem else filled.status,
+        status=status or filled.status,
     )

@@ -91,6 +91,40 @@ def test_a_key_is_shown_once_and_has_the_roles_that_it_is_given(api: ApiClient):
     assert listed["total"] == 4 + 3 + 1
 
 
+def identity_of(api: ApiClient, role: Role) -> str:
+    """The address of the key that has a role on the tenant."""
+    listed = ask(api, "GET", of_tenant(api, "/identities")).json()["items"]
+    return next(f"/identities/{each['id']}" for each in listed if each["tenant_role"] == role)
+
+
+def test_the_last_administrator_stays_one(api: ApiClient):
+    last = identity_of(api, Role.ADMIN)
+    taken: list[tuple[str, str, dict[str, Any]]] = [
+        ("DELETE", f"{last}/role", {}),
+        ("PUT", f"{last}/role", {"json": {"role": "writer"}}),
+        ("POST", f"{last}/disable", {}),
+    ]
+    for method, path, rest in taken:
+        refused = ask(api, method, path, **rest)
+        assert code_of(refused) == (409, "last_administrator"), path
+    assert ask(api, "PUT", f"{last}/role", json={"role": "admin"}).status_code == 200
+
+    another = identity_of(api, Role.WRITER)
+    assert ask(api, "PUT", f"{another}/role", json={"role": "admin"}).status_code == 200
+    assert ask(api, "POST", f"{another}/disable").status_code == 200
+    # One that is disabled administers nothing.
+    assert ask(api, "DELETE", f"{last}/role").status_code == 409
+    assert ask(api, "POST", f"{another}/enable").status_code == 200
+    assert ask(api, "DELETE", f"{last}/role").status_code == 204
+
+
+def test_the_operator_disables_the_last_administrator(operated: ApiClient):
+    listed = ask(operated, "GET", of_tenant(operated, "/identities")).json()["items"]
+    for each in (found for found in listed if found["tenant_role"] == "admin"):
+        assert operate(operated, "POST", f"/identities/{each['id']}/disable").status_code == 200
+    assert code_of(ask(operated, "GET", "/tenants")) == (401, "unauthenticated")
+
+
 def test_an_administrator_has_their_own_tenant_alone(api: ApiClient, other: GitTenant):
     theirs = f"/tenants/{other.tenant_id}"
     own = ask(api, "GET", "/tenants").json()["items"]

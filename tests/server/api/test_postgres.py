@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
 from tests.control_plane import cheap_passwords
 from tests.databases import open_database
 from tests.server.api.client import V1, ApiClient, RunServices
+from tests.server.runs.deadlocks import LONG, await_waiters
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline.testing.git_server import GitServer
 from towline_server.api import DIALECT
 from towline_server.app import create_app
 from towline_server.auth.roles import Role
+from towline_server.errors import LastAdministrator
+from towline_server.projects.tenants import Tenants
 from towline_server.services import assemble
 from towline_server.settings import Settings
 
@@ -33,6 +39,38 @@ def test_the_whole_way(
     app = create_app(settings, services=services, dialects=[DIALECT])
     with TestClient(app) as client:
         _walk(ApiClient(runner=runner, services=services, client=client))
+    database.close()
+
+
+@pytest.mark.services
+def test_of_two_administrators_that_step_down_at_once_one_stays(
+    settings: Settings, postgres_url: str
+):
+    database = open_database(postgres_url)
+    services = assemble(settings, database, cheap_passwords())
+    with database.writing() as session:
+        tenant_id = Tenants(session).create("demo").id
+        identities = services.identities(session)
+        one, two = [
+            identities.create_key(tenant_id=tenant_id, name=name, tenant_role=Role.ADMIN)[0].id
+            for name in ("one", "two")
+        ]
+
+    def step_down(session: Session, identity_id: UUID) -> None:
+        services.identities(session).check_not_last(identity_id)
+        services.identities(session).set_tenant_role(identity_id, None)
+
+    def second() -> None:
+        with database.writing() as session:
+            step_down(session, two)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as session:
+            step_down(session, one)
+            waiting = pool.submit(second)
+            await_waiters(database, 1)
+        with pytest.raises(LastAdministrator):
+            waiting.result(LONG)
     database.close()
 
 

@@ -95,6 +95,17 @@ def test_a_role_on_a_project_that_is_not_there_is_refused(admin: PageClient):
     assert "there is none at shop/space/nothing" in answer.text
 
 
+def test_the_last_administrator_is_shown_that_they_stay_one(admin: PageClient):
+    at = f"/ui/people/{found(admin, 'the administrator').id}"
+    for action, values in ((f"{at}/role", {"role": "reader"}), (f"{at}/disable", {})):
+        answer = admin.post(action, values)
+        assert answer.status_code == 409, action
+        assert "no one else administers the tenant" in answer.text
+    assert found(admin, "the administrator").tenant_role is Role.ADMIN
+    admin.key(tenant_role=Role.ADMIN)
+    assert admin.post(f"{at}/role", {"role": "reader"}).status_code == 303
+
+
 def test_no_one_is_offered_to_disable_themselves(admin: PageClient):
     at = f"/ui/people/{found(admin, 'the administrator').id}"
     assert f"{at}/disable" not in admin.get(at).links

@@ -58,6 +58,7 @@ EXPECTED = {
     "InvalidTree": 502,
     "InvalidValue": 400,
     "KindInProgress": 409,
+    "LastAdministrator": 409,
     "LeaseLost": 409,
     "LimitExceeded": 400,
     "LinkRefused": 500,
