@@ -20,13 +20,20 @@ from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.records import StoreState
 from towline.stores.directory.digests import SETTLED, HashedFile
-from towline.stores.directory.rows import AMONG, COLUMNS, HASHED, AssetRow, asset_row_of, row_of
+from towline.stores.directory.rows import (
+    AMONG,
+    COLUMNS,
+    HASHED,
+    AssetRow,
+    RowsAhead,
+    asset_row_of,
+    row_of,
+)
 from towline.stores.directory.schema import FORMAT, UPGRADES, connect
 
 if TYPE_CHECKING:
     from towline.plan import Edit, Plan
     from towline.stores.directory.pull_log import PullLog
-    from towline.stores.directory.rows_ahead import RowsAhead
 
 # An asset whose base is behind, or whose last known file is another, is not as it was pulled.
 _PULLED = f"""
@@ -52,7 +59,7 @@ class StateDatabase:
         self._connection = connect(path, "rw")
         self._path = path
         self._opened_pulls: PullLog | None = None
-        self._ahead: RowsAhead | None = None
+        self._ahead = RowsAhead()
         try:
             self._meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             if self._meta.get("format") not in (FORMAT, *UPGRADES):
@@ -135,10 +142,8 @@ class StateDatabase:
 
     def asset(self, asset_id: str) -> AssetRow | None:
         """Return the asset with this id."""
-        ahead = self._ahead
-        if ahead is not None and asset_id in ahead.by_id:
-            return ahead.by_id[asset_id]
-        return self._one("id", asset_id)
+        known = self._ahead.by_id
+        return known[asset_id] if asset_id in known else self._one("id", asset_id)
 
     def _one(self, column: str, value: str) -> AssetRow | None:
         return next(iter(self._assets(f"WHERE {column} = ?", value)), None)
@@ -148,11 +153,7 @@ class StateDatabase:
 
         Up to the end of `reading` or the next write; the caller holds the lock, or is reading.
         """
-        from towline.stores.directory.rows_ahead import RowsAhead
-
-        if self._ahead is None:
-            self._ahead = RowsAhead(self._connection)
-        self._ahead.load(paths, asset_ids)
+        self._ahead.load(self._connection, list(paths), list(asset_ids))
 
     @property
     def is_reading(self) -> bool:
@@ -161,7 +162,7 @@ class StateDatabase:
 
     def forget(self) -> None:
         """Forget what was read ahead."""
-        self._ahead = None
+        self._ahead = RowsAhead()
 
     def assets(self) -> list[AssetRow]:
         """Return every asset, by id."""
@@ -178,17 +179,13 @@ class StateDatabase:
 
     def placed_at(self, path: str) -> AssetRow | None:
         """Return the asset whose last known path this is."""
-        ahead = self._ahead
-        if ahead is not None and path in ahead.placed:
-            return ahead.placed[path]
-        return self._one("place", path)
+        known = self._ahead.placed
+        return known[path] if path in known else self._one("place", path)
 
     def aligned_at(self, path: str) -> AssetRow | None:
         """Return the asset whose aligned path this is."""
-        ahead = self._ahead
-        if ahead is not None and path in ahead.aligned:
-            return ahead.aligned[path]
-        return self._one("aligned_path", path)
+        known = self._ahead.aligned
+        return known[path] if path in known else self._one("aligned_path", path)
 
     def with_embedded_id(self, embedded_id: str) -> list[AssetRow]:
         """Return the assets that embed this id, by id."""
@@ -200,23 +197,15 @@ class StateDatabase:
 
     def is_used(self, asset_id: str) -> bool:
         """Whether an asset has, or ever had, this id."""
-        ahead = self._ahead
-        if ahead is not None and asset_id in ahead.used:
-            return ahead.used[asset_id]
-        return self._is_used(asset_id)
-
-    def _is_used(self, asset_id: str) -> bool:
+        if asset_id in self._ahead.used:
+            return self._ahead.used[asset_id]
         found = self._connection.execute("SELECT 1 FROM used WHERE id = ?", (asset_id,))
         return found.fetchone() is not None
 
     def released_at(self, path: str) -> AssetId | None:
         """Return the id of the last dropped record that was last at this path."""
-        ahead = self._ahead
-        if ahead is not None and path in ahead.released:
-            return ahead.released[path]
-        return self._released_at(path)
-
-    def _released_at(self, path: str) -> AssetId | None:
+        if path in self._ahead.released:
+            return self._ahead.released[path]
         row = self._connection.execute("SELECT id FROM used WHERE path = ?", (path,)).fetchone()
         return None if row is None else AssetId(row[0])
 
@@ -229,12 +218,8 @@ class StateDatabase:
 
     def hashed(self, path: str) -> HashedFile | None:
         """Return the last known digest of the file at this path."""
-        ahead = self._ahead
-        if ahead is not None and path in ahead.hashed:
-            return ahead.hashed[path]
-        return self._hashed(path)
-
-    def _hashed(self, path: str) -> HashedFile | None:
+        if path in self._ahead.hashed:
+            return self._ahead.hashed[path]
         row = self._connection.execute(
             f"SELECT {HASHED} FROM files WHERE path = ?",  # noqa: S608 - constants
             (path,),
@@ -253,29 +238,6 @@ class StateDatabase:
         rows = self._connection.execute(f"SELECT path, {HASHED} FROM files")  # noqa: S608 - constants
         return {row[0]: row[1:] for row in rows}
 
-    def undo_contents(self, digests: Iterable[str]) -> set[str]:
-        """Return those of these contents that undoing a pull in the log needs."""
-        return self._among("SELECT DISTINCT digest FROM blob_uses", digests)
-
-    def blobs(self, digests: Iterable[str]) -> set[str]:
-        """Return those of these contents that an earlier version stored in the state file."""
-        return self._among("SELECT digest FROM blobs", digests)
-
-    def _among(self, select: str, digests: Iterable[str]) -> set[str]:
-        asked = (json.dumps(list(digests)),)
-        rows = self._connection.execute(
-            f"{select} WHERE digest {AMONG}",
-            asked,
-        )
-        return {str(digest) for (digest,) in rows}
-
-    def blob(self, digest: str) -> bytes | None:
-        """Return a content that an earlier version stored in the state file."""
-        row = self._connection.execute(
-            "SELECT content FROM blobs WHERE digest = ?", (digest,)
-        ).fetchone()
-        return None if row is None else bytes(row[0])
-
     @contextmanager
     def reading(self) -> Iterator[None]:
         """A read transaction: all that is read is of one moment, up to the first write."""
@@ -287,7 +249,7 @@ class StateDatabase:
             self._end_reading()
 
     def _end_reading(self) -> None:
-        self._ahead = None
+        self.forget()
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
 
@@ -359,7 +321,7 @@ class StateDatabase:
 
     def set_places(self, moved: Mapping[AssetId, tuple[AssetPath, str]]) -> None:
         """Store the new paths and kinds of renamed assets."""
-        self._ahead = None
+        self.forget()
         self._connection.executemany(
             "UPDATE assets SET place = ?, kind = ? WHERE id = ?",
             [(place, kind, asset_id) for asset_id, (place, kind) in moved.items()],
@@ -367,7 +329,7 @@ class StateDatabase:
 
     def set_hashed(self, files: Mapping[str, HashedFile | None]) -> None:
         """Store the digests of files, by path; None removes one."""
-        self._ahead = None
+        self.forget()
         self._connection.executemany(
             "DELETE FROM files WHERE path = ?",
             [(path,) for path, checked in files.items() if checked is None],
@@ -379,7 +341,7 @@ class StateDatabase:
 
     def record_edits(self, edits: Iterable[Edit]) -> None:
         """Store the records that a plan results in."""
-        self._ahead = None
+        self.forget()
         from towline.stores.checks import arrival, released_ids
 
         edits = tuple(edits)
@@ -408,11 +370,6 @@ class StateDatabase:
         number = self.fence() + 1
         self.set_meta({"fence": str(number), "state": json.dumps(encode(plan.after))})
         return self.pulls.add(plan, plan_text, number=number, at=at, keep=self.keep)
-
-    def add_undo_contents(self, number: int, digests: Iterable[Digest]) -> None:
-        """Record that undoing a pull needs these contents."""
-        rows = [(digest, number) for digest in digests]
-        self._connection.executemany("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", rows)
 
 
 def _is_transient(error: Exception) -> bool:

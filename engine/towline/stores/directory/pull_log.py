@@ -1,10 +1,10 @@
-"""The log of applied pulls, in the state file."""
+"""The log of applied pulls in the state file, and which contents undoing them needs."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from towline.errors import StalePlan, StoreDamaged, StoreError, TowlineError
 from towline.model import Digest
 from towline.ports import LoggedPull
 from towline.records import PlanSummary
+from towline.stores.directory.rows import AMONG
 from towline.stores.directory.schema import connect
 
 if TYPE_CHECKING:
@@ -107,3 +108,29 @@ class PullLog:
             "DELETE FROM blobs WHERE digest NOT IN (SELECT digest FROM blob_uses)"
         )
         return [Digest(digest) for (digest,) in dropped]
+
+    # --- the contents that undoing needs ----------------------------------------------------------
+
+    def undo_contents(self, digests: Iterable[str]) -> set[str]:
+        """Return those of these contents that undoing a pull in the log needs."""
+        return self._among("SELECT DISTINCT digest FROM blob_uses", digests)
+
+    def add_undo_contents(self, number: int, digests: Iterable[Digest]) -> None:
+        """Record that undoing a pull needs these contents."""
+        rows = [(digest, number) for digest in digests]
+        self._connection.executemany("INSERT OR IGNORE INTO blob_uses VALUES (?, ?)", rows)
+
+    def blobs(self, digests: Iterable[str]) -> set[str]:
+        """Return those of these contents that an earlier version stored in the state file."""
+        return self._among("SELECT digest FROM blobs", digests)
+
+    def blob(self, digest: str) -> bytes | None:
+        """Return a content that an earlier version stored in the state file."""
+        select = "SELECT content FROM blobs WHERE digest = ?"
+        row = self._connection.execute(select, (digest,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def _among(self, select: str, digests: Iterable[str]) -> set[str]:
+        asked = (json.dumps(list(digests)),)
+        rows = self._connection.execute(f"{select} WHERE digest {AMONG}", asked)
+        return {str(digest) for (digest,) in rows}

@@ -1,12 +1,15 @@
-"""The rows of assets in the state file, and their conversion to records."""
+"""The rows of assets in the state file: their conversion to records, and reading them in sets."""
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.records import AssetRecord
+from towline.stores.directory.digests import HashedFile
 
 AMONG = "IN (SELECT value FROM json_each(?))"
 """A condition of SQL on a column; its values are a JSON list."""
@@ -107,3 +110,42 @@ def _state_columns(state: object) -> tuple[object, ...]:
     if not isinstance(state, AssetState):
         return (None, None, None)
     return (state.path, state.digest, state.executable)
+
+
+class RowsAhead:
+    """What lookups by some paths and ids find, until a row is written or the reading ends."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, AssetRow | None] = {}
+        self.placed: dict[str, AssetRow | None] = {}
+        self.aligned: dict[str, AssetRow | None] = {}
+        self.hashed: dict[str, HashedFile | None] = {}
+        self.released: dict[str, AssetId | None] = {}
+        self.used: dict[str, bool] = {}
+
+    def load(
+        self, connection: sqlite3.Connection, paths: Sequence[str], asset_ids: Sequence[str]
+    ) -> None:
+        """Read all rows of these paths and ids, in one statement for each kind of lookup."""
+
+        def among(asked: Sequence[str], select: str) -> sqlite3.Cursor:
+            return connection.execute(f"{select} {AMONG}", (json.dumps(asked),))
+
+        def assets(column: str, asked: Sequence[str]) -> list[AssetRow]:
+            rows = among(asked, f"SELECT {COLUMNS} FROM assets WHERE {column}")  # noqa: S608 - constants
+            return [asset_row_of(row) for row in rows]
+
+        for by_path in (self.placed, self.aligned, self.hashed, self.released):
+            by_path.update(dict.fromkeys(paths))
+        self.by_id |= dict.fromkeys(asset_ids)
+        self.used |= dict.fromkeys(asset_ids, False)
+        self.placed |= {row.place: row for row in assets("place", paths) if row.place}
+        for row in assets("aligned_path", paths):
+            if row.recorded is not None:
+                self.aligned[row.recorded.path] = row
+        files = among(paths, f"SELECT path, {HASHED} FROM files WHERE path")  # noqa: S608 - constants
+        self.hashed |= {path: HashedFile.of_row(row) for path, *row in files}
+        released = among(paths, "SELECT path, id FROM used WHERE path")
+        self.released |= {path: AssetId(asset_id) for path, asset_id in released}
+        self.by_id |= {row.id: row for row in assets("id", asset_ids)}
+        self.used |= {row[0]: True for row in among(asset_ids, "SELECT id FROM used WHERE id")}

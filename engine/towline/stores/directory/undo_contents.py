@@ -32,14 +32,14 @@ class UndoContents:
     def stored(self, digests: Iterable[Digest]) -> set[str]:
         """Return those of these contents that are stored for a pull in the log."""
         digests = tuple(digests)
-        files = self._state.undo_contents(digests)
-        return self._state.blobs(digests) | {
+        files = self._state.pulls.undo_contents(digests)
+        return self._state.pulls.blobs(digests) | {
             digest for digest in files if self._disk.stat(_path(digest)) is not None
         }
 
     def read(self, digest: Digest, most: int) -> bytes | None:
         """Return the bytes of this content, or None: it is missing or has more than ``most``."""
-        if (content := self._state.blob(digest)) is not None:
+        if (content := self._state.pulls.blob(digest)) is not None:
             return content if len(content) <= most else None
         return self._disk.read_content(_path(digest), digest, most)
 
@@ -96,7 +96,7 @@ class UndoContents:
         added = [
             digest for digest in backups if digest in stored or self._add(digest, backups[digest])
         ]
-        self._state.add_undo_contents(number, added)
+        self._state.pulls.add_undo_contents(number, added)
 
     def _add(self, digest: Digest, backup: str) -> bool:
         if self._move_in(digest) or self._disk.stat(_path(digest)) is not None:
@@ -118,7 +118,7 @@ class UndoContents:
     def sweep(self) -> None:
         """Remove the contents that an interrupted apply left."""
         names = [name for name, _ in self._disk.scandir(_FOLDER)]
-        needed = self._state.undo_contents(names)
+        needed = self._state.pulls.undo_contents(names)
         for name in names:
             if name not in needed:
                 self._disk.unlink(f"{_FOLDER}/{name}")
