@@ -20,14 +20,15 @@ from towline.stores.directory.files import (
     CREATE,
     FileStat,
     FileType,
+    OpenFolders,
     hash_file,
+    is_missing_error,
     rename_exclusively,
     stat_entries,
     sync_file_system,
     try_creating,
     write_all,
 )
-from towline.stores.directory.open_folders import OpenFolders
 
 # Opening a pipe must not wait for its other end.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -78,7 +79,7 @@ class Disk:
             folder, name = self._parent(path)
             return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
         except OSError as error:
-            if _is_missing_error(error):
+            if is_missing_error(error):
                 return None
             error.filename = path
             raise
@@ -93,7 +94,7 @@ class Disk:
             with os.scandir(self._open_folders(folder)[0]) as entries:
                 found = dict(stats(entries))
         except OSError as error:
-            if _is_missing_error(error):
+            if is_missing_error(error):
                 return []
             error.filename = folder or "."
             raise
@@ -146,7 +147,7 @@ class Disk:
         try:
             self._rename(path, above)
         except OSError as error:
-            if error.errno not in _TARGET_EXISTS and not _is_missing_error(error):
+            if error.errno not in _TARGET_EXISTS and not is_missing_error(error):
                 raise
 
     def probe_rename_into(self, folder: str, source: str) -> None:
@@ -228,7 +229,7 @@ class Disk:
             folder, name = self._parent(path)
             os.unlink(name, dir_fd=folder)
         except OSError as error:
-            if not _is_missing_error(error):
+            if not is_missing_error(error):
                 raise
         self._unflushed.discard(path)
         self._unflushed.add(_parent_path(path))
@@ -258,7 +259,7 @@ class Disk:
         except OSError as error:
             if error.errno in _NOT_REMOVED:
                 return False
-            if _is_missing_error(error):
+            if is_missing_error(error):
                 return True
             raise
         self._unflushed.discard(path)
@@ -308,7 +309,7 @@ class Disk:
             folder, name = self._parent(path) if path else (self._root, ".")
             descriptor = os.open(name, _READ, dir_fd=folder)
         except OSError as error:
-            if _is_missing_error(error):
+            if is_missing_error(error):
                 return
             raise
         try:
@@ -326,11 +327,10 @@ class Disk:
         descriptor = os.open(name, flags, 0o666, dir_fd=folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BaseException as error:
             os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                return None
             raise
         return descriptor
 
@@ -377,7 +377,7 @@ class Disk:
             descriptor = os.open(name, _READ, dir_fd=folder)
         except OSError as error:
             # A socket cannot be opened at all.
-            if not _is_missing_error(error) and error.errno != errno.ENXIO:
+            if not is_missing_error(error) and error.errno != errno.ENXIO:
                 error.filename = path
                 raise
             yield None
@@ -397,8 +397,3 @@ def _checked(path: str) -> str:
 
 def _parent_path(path: str) -> str:
     return path.rpartition("/")[0]
-
-
-def _is_missing_error(error: OSError) -> bool:
-    """Whether the path does not exist; one through a symbolic link counts as missing."""
-    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)

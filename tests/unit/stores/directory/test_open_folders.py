@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from towline.stores.directory import open_folders
+from towline.stores.directory import files
 from towline.stores.directory.disk import Disk
 
 
@@ -69,7 +69,7 @@ def test_a_folder_that_is_replaced_is_opened_again(disk, tmp_path):
 
 
 def test_a_bounded_number_is_held(disk, tmp_path, monkeypatch):
-    monkeypatch.setattr(open_folders, "_MOST", 3)
+    monkeypatch.setattr(files, "MOST_FOLDERS", 3)
     before = len(os.listdir("/proc/self/fd"))
     for number in range(20):
         disk.mkdir(f"{number}")
