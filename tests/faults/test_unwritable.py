@@ -10,7 +10,7 @@ from tests.faults.projects import ProjectFolder, new_project, operations
 from tests.unit.stores.later_disk import LaterDisk
 from towline.errors import StoreError
 from towline.model import Digest
-from towline.stores.directory import transaction
+from towline.stores.directory import replaced
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.faults import fail, faulty
 from towline.testing.plans import apply_edits, change, now, pull_files, record_at
@@ -176,7 +176,7 @@ def test_what_is_written_late_to_a_replaced_file_is_put_beside_it(tmp_path, monk
             opened.write(b"3")
         applied = apply_edits(store, change(store, "a", b"4"), contents=[b"4"])
         assert applied.saved == (f"a.local-{Digest.of(b'3')[:8]}",)
-        monkeypatch.setattr(transaction, "REPLACED_BYTES", 3)
+        monkeypatch.setattr(replaced, "MOST_BYTES", 3)
         apply_edits(store, change(store, "a", b"5"), contents=[b"5"])
         assert sorted(os.listdir(root / ".towline/replaced")) == ["0", "journal"]
         apply_edits(store, change(store, "a", b"6666"), contents=[b"6666"])

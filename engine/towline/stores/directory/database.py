@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from towline.codec import decode, encode
-from towline.errors import StoreDamaged, TowlineError
+from towline.errors import StoreDamaged, StoreError, TowlineError
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
@@ -27,7 +27,7 @@ from towline.stores.directory.rows import (
     AssetRow,
     RowsAhead,
     asset_row_of,
-    row_of,
+    write_edits,
 )
 from towline.stores.directory.schema import FORMAT, UPGRADES, connect
 
@@ -43,7 +43,24 @@ SELECT a.id,
     f.size, f.mtime_ns, f.ctime_ns, f.inode, a.base_executable
 FROM assets a LEFT JOIN files f ON f.path = a.place
 """  # noqa: S608 - constants
-_INSERT_ASSET = "INSERT INTO assets VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
+
+class DescribedProject:
+    """What the state file says of a project, in the store and in its snapshots."""
+
+    _state: StateDatabase
+
+    @property
+    def project(self) -> str:
+        return self._state.project
+
+    @property
+    def kinds(self) -> Kinds:
+        return self._state.kinds
+
+    @property
+    def names(self) -> NamePolicy:
+        return self._state.names
 
 
 class StateDatabase:
@@ -55,7 +72,9 @@ class StateDatabase:
         Raises:
             StoreDamaged: it cannot be read; it is not changed.
         """
-        self._shown = project
+        self.shown = project
+        """The project as errors name it."""
+        self.closed = False
         self._connection = connect(path, "rw")
         self._path = path
         self._opened_pulls: PullLog | None = None
@@ -100,18 +119,28 @@ class StateDatabase:
         if self._opened_pulls is None:
             from towline.stores.directory.pull_log import PullLog
 
-            self._opened_pulls = PullLog(self._connection, self._path, self._shown)
+            self._opened_pulls = PullLog(self._connection, self._path, self.shown)
         return self._opened_pulls
+
+    def check_open(self) -> None:
+        """Refuse to go on after `close`: a descriptor may be reused for another file.
+
+        Raises:
+            StoreError: it was closed.
+        """
+        if self.closed:
+            raise StoreError(project=self.shown, problem="the store is closed")
 
     def close(self) -> None:
         """Close the file; SQLite flushes what is not flushed yet."""
+        self.closed = True
         if self._opened_pulls is not None:
             self._opened_pulls.closed = True
         self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if self.fsync else 'OFF'}")
         self._connection.close()
 
     def _damaged(self, problem: str) -> StoreDamaged:
-        return StoreDamaged(project=self._shown, problem=f"its state cannot be read: {problem}")
+        return StoreDamaged(project=self.shown, problem=f"its state cannot be read: {problem}")
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -342,28 +371,7 @@ class StateDatabase:
     def record_edits(self, edits: Iterable[Edit]) -> None:
         """Store the records that a plan results in."""
         self.forget()
-        from towline.stores.checks import arrival, released_ids
-
-        edits = tuple(edits)
-        # The plan was checked to find the paths free, so an asset that was there is gone.
-        arrivals = [path for path in map(arrival, edits) if path is not None]
-        self._connection.execute(
-            f"UPDATE assets SET place = NULL WHERE place {AMONG}",  # noqa: S608 - constants
-            (json.dumps(arrivals),),
-        )
-        ids = [(edit.asset_id,) for edit in edits]
-        self._connection.executemany("INSERT OR REPLACE INTO used (id) VALUES (?)", ids)
-        released = list(released_ids(edits).items())
-        self._connection.executemany(
-            "UPDATE used SET path = NULL WHERE path = ?", [(path,) for path, _ in released]
-        )
-        self._connection.executemany("UPDATE used SET path = ? WHERE id = ?", released)
-        self._connection.execute(
-            f"DELETE FROM assets WHERE id {AMONG}",  # noqa: S608 - constants
-            (json.dumps([edit.asset_id for edit in edits]),),
-        )
-        rows = [row_of(edit.after) for edit in edits if edit.after is not None]
-        self._connection.executemany(_INSERT_ASSET, rows)
+        write_edits(self._connection, tuple(edits))
 
     def record_pull(self, plan: Plan, plan_text: str, at: str | None) -> list[Digest]:
         """Store the state after a plan, and add it to the log; return what `PullLog.add` does."""

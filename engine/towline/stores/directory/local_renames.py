@@ -106,7 +106,7 @@ class LocalRenames:
     def renamed_to(self, path: AssetPath, digest: Digest) -> AssetRow | None:
         """Return the asset that was renamed to this path, of a new file with this digest."""
         known = self._scan is not None and path in self._scan.untracked
-        if any(self._is_missing(AssetPath(place)) for place in self._state.paths_of(digest)):
+        if any(self.is_missing(AssetPath(place)) for place in self._state.paths_of(digest)):
             pass
         elif self._finds is None:
             return None
@@ -118,7 +118,8 @@ class LocalRenames:
             self.scanned()
         return self.placed_at(path)
 
-    def _is_missing(self, place: AssetPath) -> bool:
+    def is_missing(self, place: AssetPath) -> bool:
+        """Whether an asset's last known file is no file any more."""
         if self.placed_at(place) is None:
             return False
         stat = self._disk.stat(place)

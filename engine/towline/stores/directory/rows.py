@@ -1,20 +1,24 @@
-"""The rows of assets in the state file: their conversion to records, and reading them in sets."""
+"""The rows of assets in the state file: converted to records and back, read and written in sets."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset, NonAssetReason
 from towline.records import AssetRecord
 from towline.stores.directory.digests import HashedFile
 
+if TYPE_CHECKING:
+    from towline.plan import Edit
+
 AMONG = "IN (SELECT value FROM json_each(?))"
 """A condition of SQL on a column; its values are a JSON list."""
 HASHED = "digest, checked_ns, size, mtime_ns, ctime_ns, inode"
 """The columns of `HashedFile.of_row`."""
+_INSERT = "INSERT INTO assets VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 COLUMNS = (
     "id, kind, base_path, base_digest, base_executable,"
     " seen_path, seen_digest, seen_executable, seen_reason, place, size, embedded_id, executable"
@@ -82,7 +86,7 @@ def _state(path: str | None, digest: str | None, executable: int | None) -> Asse
     return AssetState(path=AssetPath(path), digest=Digest(digest), executable=bool(executable))
 
 
-def row_of(record: AssetRecord) -> tuple[object, ...]:
+def _row_of(record: AssetRecord) -> tuple[object, ...]:
     """Encode a record as a row, in the table's order."""
     recorded = record.recorded
     seen_reason = recorded.reason if isinstance(recorded, NonAsset) else None
@@ -149,3 +153,28 @@ class RowsAhead:
         self.released |= {path: AssetId(asset_id) for path, asset_id in released}
         self.by_id |= {row.id: row for row in assets("id", asset_ids)}
         self.used |= {row[0]: True for row in among(asset_ids, "SELECT id FROM used WHERE id")}
+
+
+def write_edits(connection: sqlite3.Connection, edits: Sequence[Edit]) -> None:
+    """Write the rows of the records that a plan results in, and of the ids that it uses."""
+    from towline.stores.checks import arrival, released_ids
+
+    # The plan was checked to find the paths free, so an asset that was there is gone.
+    arrivals = [path for path in map(arrival, edits) if path is not None]
+    connection.execute(
+        f"UPDATE assets SET place = NULL WHERE place {AMONG}",  # noqa: S608 - constants
+        (json.dumps(arrivals),),
+    )
+    ids = [(edit.asset_id,) for edit in edits]
+    connection.executemany("INSERT OR REPLACE INTO used (id) VALUES (?)", ids)
+    released = list(released_ids(edits).items())
+    connection.executemany(
+        "UPDATE used SET path = NULL WHERE path = ?", [(path,) for path, _ in released]
+    )
+    connection.executemany("UPDATE used SET path = ? WHERE id = ?", released)
+    connection.execute(
+        f"DELETE FROM assets WHERE id {AMONG}",  # noqa: S608 - constants
+        (json.dumps([edit.asset_id for edit in edits]),),
+    )
+    rows = [_row_of(edit.after) for edit in edits if edit.after is not None]
+    connection.executemany(_INSERT, rows)

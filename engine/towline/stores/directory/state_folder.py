@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,11 +14,13 @@ from towline.errors import (
     LinkRefused,
     NotAssociated,
     StoreBusy,
+    StoreDamaged,
     StoreError,
+    TowlineError,
     UnsafeOwner,
 )
 from towline.names import NamePolicy
-from towline.stores.directory.files import FileStat, FileType, permissions
+from towline.stores.directory.files import FileStat, FileType, permissions, reason_of
 from towline.stores.directory.schema import create_state
 
 if TYPE_CHECKING:
@@ -48,6 +51,21 @@ def trusts_current_user(owner: int) -> bool:
 
 
 @contextmanager
+def store_errors(shown: str) -> Iterator[None]:
+    """Raise StoreError instead of errors of the system and of SQLite."""
+    try:
+        yield
+    except TowlineError:
+        raise
+    except sqlite3.OperationalError as error:
+        raise StoreError(project=shown, problem=f"{STATE_FILE}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreDamaged(project=shown, problem=f"{STATE_FILE}: {error}") from error
+    except OSError as error:
+        raise StoreError(project=shown, problem=reason_of(error)) from error
+
+
+@contextmanager
 def locked(disk: Disk, shown: str) -> Iterator[None]:
     """Hold the project's lock.
 
@@ -61,6 +79,14 @@ def locked(disk: Disk, shown: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def remove_files(disk: Disk, folder: str) -> None:
+    """Remove a folder of ``.towline`` and the files in it, if it exists."""
+    if not disk.rmdir(folder):
+        for name, _ in disk.scandir(folder):
+            disk.unlink(f"{folder}/{name}")
+        disk.rmdir(folder)
 
 
 def check_project(disk: Disk, shown: str, trusts: Trusts) -> Mapping[str, FileStat]:

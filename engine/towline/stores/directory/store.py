@@ -19,13 +19,10 @@ from towline.errors import (
     InvalidValue,
     StalePlan,
     StoreBusy,
-    StoreDamaged,
-    StoreError,
-    TowlineError,
 )
 from towline.kinds import Kinds
 from towline.ports import Applied, LoggedPull, Watch
-from towline.stores.directory.database import StateDatabase
+from towline.stores.directory.database import DescribedProject, StateDatabase
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import reason_of
 from towline.stores.directory.state_folder import (
@@ -39,6 +36,7 @@ from towline.stores.directory.state_folder import (
     locked,
     preserves_executable,
     probe_executable,
+    store_errors,
     trusts_current_user,
     upgrade_project,
 )
@@ -55,7 +53,7 @@ if TYPE_CHECKING:
 Root = str | os.PathLike[str]
 
 
-class DirectoryStore:
+class DirectoryStore(DescribedProject):
     """A project in a folder, from `create` or `open`; close it, or use it in a ``with``.
 
     One thread at a time may use it; any number of stores, in this and other processes, may be open
@@ -63,21 +61,25 @@ class DirectoryStore:
     """
 
     def __init__(
-        self, disk: Disk, state: StateDatabase, root: Path, *, reads_executable: bool = True
+        self, disk: Disk, state: StateDatabase, root: Path, *, keeps_executable: bool = True
     ) -> None:
-        self._disk = disk
-        self._disk.fsync = state.fsync
+        self.disk = disk
+        """The store's access to the file system, with its counters."""
+        self.disk.fsync = state.fsync
+        self.root = root
+        """The project's folder."""
+        self.recovered_edits: tuple[AssetPath, ...] = ()
+        """Paths of edits made to files after a pull replaced them, saved when opening the store."""
+        self.recovery_error: str | None = None
+        """Why an interrupted apply can be neither completed nor undone; None if there is none.
+
+        Lookups return the state from before that apply.
+        """
         self._state = state
-        self._root = root
-        self._closed = False
-        self._recovered_edits: list[AssetPath] = []
-        self._recovery_error: str | None = None
         self._working_copy = WorkingCopy(
             disk,
             state,
-            check_open=self._check_open,
-            guarded=self._open_checked,
-            reads_executable=reads_executable,
+            keeps_executable=keeps_executable,
             recover_missing=self._recover_missing,
             save_cache=self._save_cache,
         )
@@ -104,7 +106,7 @@ class DirectoryStore:
         Raises:
             AlreadyAssociated: the folder is a project already.
         """
-        with _store_errors(str(root)):
+        with store_errors(str(root)):
             Path(root).mkdir(exist_ok=True)
             opened = disk(root)
             try:
@@ -134,7 +136,7 @@ class DirectoryStore:
             StoreDamaged: its state cannot be read; it is not changed.
         """
         shown = str(root)
-        with _store_errors(shown), ExitStack() as on_error:
+        with store_errors(shown), ExitStack() as on_error:
             opened = disk(root)
             on_error.callback(opened.close)
             found = check_project(opened, shown, trusts)
@@ -143,21 +145,20 @@ class DirectoryStore:
             if state.outdated:
                 upgrade_project(opened, state, shown)
                 found = check_project(opened, shown, trusts)
-            reads_executable = state.filemode and preserves_executable(found)
-            store = cls(opened, state, Path(root), reads_executable=reads_executable)
+            keeps_executable = state.filemode and preserves_executable(found)
+            store = cls(opened, state, Path(root), keeps_executable=keeps_executable)
             store._recover()
             on_error.pop_all()
         return store
 
     def close(self) -> None:
         """Save the cache of digests, and close the folder; later calls do nothing."""
-        if self._closed:
+        if self._state.closed:
             return
-        self._closed = True
-        with _store_errors(str(self._root)):
+        with store_errors(str(self.root)):
             self._save_cache()
             self._state.close()
-            self._disk.close()
+            self.disk.close()
 
     def __enter__(self) -> Self:
         return self
@@ -173,31 +174,9 @@ class DirectoryStore:
     # --- what it is ---------------------------------------------------------------------------
 
     @property
-    def root(self) -> Path:
-        """The project's folder."""
-        return self._root
-
-    @property
     def cache_path(self) -> Path:
         """The folder for a remote's object cache; the store does not use it."""
-        return self._root / STATE_FOLDER / "cache.git"
-
-    @property
-    def disk(self) -> Disk:
-        """The store's access to the file system, with its counters."""
-        return self._disk
-
-    @property
-    def project(self) -> str:
-        return self._state.project
-
-    @property
-    def kinds(self) -> Kinds:
-        return self._state.kinds
-
-    @property
-    def names(self) -> NamePolicy:
-        return self._state.names
+        return self.root / STATE_FOLDER / "cache.git"
 
     @property
     def keep(self) -> int:
@@ -205,22 +184,9 @@ class DirectoryStore:
         return self._state.keep
 
     @property
-    def recovered_edits(self) -> tuple[AssetPath, ...]:
-        """Paths of edits made to files after a pull replaced them, saved when opening the store."""
-        return tuple(self._recovered_edits)
-
-    @property
-    def recovery_error(self) -> str | None:
-        """Why an interrupted apply can be neither completed nor undone; None if there is none.
-
-        Lookups return the state from before that apply.
-        """
-        return self._recovery_error
-
-    @property
     def keeps_executable(self) -> bool:
         """Whether the executable bit is read from the files, not from the records."""
-        return self._working_copy.reads_executable
+        return self._working_copy.keeps_executable
 
     def set_keeps_executable(self, keeps: bool | None) -> None:  # noqa: FBT001 - as the others
         """Set whether files have the executable bit; None: if the file system stores it.
@@ -230,12 +196,12 @@ class DirectoryStore:
             StoreBusy: another process is applying.
         """
         with self._writing():
-            found = keeps is not False and probe_executable(self._disk)
+            found = keeps is not False and probe_executable(self.disk)
             if keeps and not found:
                 problem = "the file system does not store the executable bit"
                 raise InvalidValue(field="keeps_executable", problem=problem)
             self._state.set_filemode(found)
-            self._working_copy.reads_executable = found
+            self._working_copy.keeps_executable = found
 
     def set_kinds(self, kinds: Kinds) -> None:
         """Set which files are assets; the next pull compares in full.
@@ -270,8 +236,8 @@ class DirectoryStore:
         """
         with self._writing():
             self._state.set_fsync(fsync)
-        self._disk.fsync = fsync
-        self._disk.flush()
+        self.disk.fsync = fsync
+        self.disk.flush()
 
     def get_setting(self, name: str) -> str | None:
         """Return a setting of the application; the store reads none but ``remember``."""
@@ -329,13 +295,12 @@ class DirectoryStore:
             if plan.is_noop:
                 self._clear_used(plan)
                 return Applied(number=None)
-            with locked(self._disk, str(self._root)):
+            with locked(self.disk, str(self.root)):
                 self._transaction.recover()
-                self._disk.redirects = {}
-                recovered = self._transaction.remove_replaced()
+                self.disk.redirects = {}
+                recovered = self._transaction.replaced.remove()
                 self._working_copy.refresh()
                 try:
-                    self._check(plan)
                     applied = self._transaction.apply(plan, contents, watch)
                 finally:
                     self._state.forget()
@@ -365,7 +330,7 @@ class DirectoryStore:
             from towline.stores.directory.transaction import Transaction
 
             self._opened_transaction = Transaction(
-                self._disk, self._state, self._working_copy, str(self._root)
+                self.disk, self._state, self._working_copy, str(self.root)
             )
         return self._opened_transaction
 
@@ -374,22 +339,8 @@ class DirectoryStore:
 
         check_state(plan, self.project, self._state.summary())
 
-    def _check(self, plan: Plan) -> None:
-        from towline.stores.checks import check_destinations, check_edits, check_undone
-
-        self._check_state(plan)
-        records = [record for edit in plan.edits for record in (edit.before, edit.after) if record]
-        states = [state for record in records for state in (record.ours, record.recorded) if state]
-        self._state.read_ahead(
-            {state.path for state in states}, {edit.asset_id for edit in plan.edits}
-        )
-        undone = None if plan.undoes is None else self._state.pulls.entry(plan.undoes)
-        check_undone(plan, undone)
-        check_edits(plan, self._working_copy.current, self._working_copy)
-        check_destinations(plan, self._working_copy, self.names)
-
     def _recover(self) -> None:
-        if self._disk.stat(STAGED) is None and self._disk.stat(REPLACED) is None:
+        if self.disk.stat(STAGED) is None and self.disk.stat(REPLACED) is None:
             return
         # While another process holds the lock, nothing is interrupted.
         with suppress(StoreBusy):
@@ -401,22 +352,22 @@ class DirectoryStore:
         Raises:
             StoreBusy: another process is applying.
         """
-        if self._disk.stat(STAGED) is not None:
+        if self.disk.stat(STAGED) is not None:
             self._try_to_recover(remove_replaced=False)
 
     def _try_to_recover(self, *, remove_replaced: bool) -> None:
         """Recover; if that fails, read the files from where the apply left them."""
-        self._disk.redirects = {}
+        self.disk.redirects = {}
         try:
-            with locked(self._disk, str(self._root)):
+            with locked(self.disk, str(self.root)):
                 self._transaction.recover()
                 if remove_replaced:
-                    self._recovered_edits += self._transaction.remove_replaced()
+                    self.recovered_edits += tuple(self._transaction.replaced.remove())
         except (OSError, sqlite3.Error) as error:
-            self._disk.redirects = self._transaction.backup_locations()
-            self._recovery_error = reason_of(error)
+            self.disk.redirects = self._transaction.backup_locations()
+            self.recovery_error = reason_of(error)
         else:
-            self._recovery_error = None
+            self.recovery_error = None
 
     def _save_cache(self) -> None:
         """Write new digests and renames to the state file, unless another process applies."""
@@ -424,45 +375,25 @@ class DirectoryStore:
         if not working_copy.moved and not working_copy.digests.pending:
             return
         # They are found again next time.
-        with suppress(StoreBusy, OSError, sqlite3.Error), locked(self._disk, str(self._root)):
-            if self._disk.stat(STAGED) is None:
+        with suppress(StoreBusy, OSError, sqlite3.Error), locked(self.disk, str(self.root)):
+            if self.disk.stat(STAGED) is None:
                 working_copy.check_fence()
                 with self._state.writing(flushed_by_caller=False):
                     self._state.set_places(working_copy.moved)
                     self._state.set_hashed(working_copy.digests.pending)
                 working_copy.clear_pending()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            # The descriptor may be reused for another file.
-            raise StoreError(project=str(self._root), problem="the store is closed")
-
     @contextmanager
     def _open_checked(self) -> Iterator[None]:
-        self._check_open()
-        with _store_errors(str(self._root)):
+        self._state.check_open()
+        with store_errors(str(self.root)):
             yield
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with (
             self._open_checked(),
-            locked(self._disk, str(self._root)),
+            locked(self.disk, str(self.root)),
             self._state.writing(flushed_by_caller=False),
         ):
             yield
-
-
-@contextmanager
-def _store_errors(shown: str) -> Iterator[None]:
-    """Raise StoreError instead of errors of the system and of SQLite."""
-    try:
-        yield
-    except TowlineError:
-        raise
-    except sqlite3.OperationalError as error:
-        raise StoreError(project=shown, problem=f"{STATE_FILE}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise StoreDamaged(project=shown, problem=f"{STATE_FILE}: {error}") from error
-    except OSError as error:
-        raise StoreError(project=shown, problem=reason_of(error)) from error

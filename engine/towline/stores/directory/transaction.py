@@ -19,13 +19,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from towline.errors import StoreBusy, StoreError
 from towline.model import AssetPath, AssetState, Digest
 from towline.plan import Plan
 from towline.ports import Applied, Phase, Watch
-from towline.records import Contents, PlanKind
-from towline.stores.checks import needed_contents, undo_needs
+from towline.records import AssetRecord, Contents, PlanKind
+from towline.stores.checks import (
+    check_destinations,
+    check_edits,
+    check_state,
+    check_undone,
+    needed_contents,
+    undo_needs,
+)
 from towline.stores.directory.database import StateDatabase
 from towline.stores.directory.digests import HashedFile
 from towline.stores.directory.disk import Disk
@@ -44,17 +52,21 @@ from towline.stores.directory.journal import (
     journal_bytes,
     new_journal,
     read_interrupted,
-    read_journal,
 )
 from towline.stores.directory.placement import Placement, check_moves, emptied_folders
-from towline.stores.directory.state_folder import REPLACED, STAGED, STATE_FILE, STATE_FOLDER
+from towline.stores.directory.replaced import ReplacedFiles
+from towline.stores.directory.state_folder import (
+    REPLACED,
+    STAGED,
+    STATE_FILE,
+    STATE_FOLDER,
+    remove_files,
+)
 from towline.stores.directory.undo_contents import UndoContents
 from towline.stores.directory.working_copy import WorkingCopy
 from towline.stores.resolutions import ResolutionTexts
 
 STATE_WAL = f"{STATE_FILE}-wal"
-REPLACED_BYTES = 256 * 1024 * 1024
-"""The most bytes of replaced files that are retained until the next command."""
 
 
 class Transaction:
@@ -67,17 +79,15 @@ class Transaction:
         self._state = state
         self._working_copy = working_copy
         self._shown = shown
+        self.replaced = ReplacedFiles(disk, working_copy.digests, shown)
         self._undo_contents = UndoContents(disk, state)
         self._copied: dict[AssetPath, HashedFile] = {}
         self._unreferenced: list[Digest] = []
         self._written: dict[int, FileStat] = {}
 
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
-        """Apply a plan that was checked.
-
-        Raises:
-            StoreError: it failed; the message says whether it was reverted.
-        """
+        """Apply a plan, if it fits the project as it is. Raises as `AssetStore.apply`."""
+        self._check(plan)
         at = None if watch.now is None else watch.now.isoformat()
         journal = new_journal(plan, self._state.fence(), at)
         self._written = {}
@@ -106,6 +116,29 @@ class Transaction:
             raise StoreError(project=self._shown, problem=problem) from error
         return Applied(number=journal.fence + 1, saved=tuple(saved))
 
+    def _check(self, plan: Plan) -> None:
+        check_state(plan, self._state.project, self._state.summary())
+        records = [record for edit in plan.edits for record in (edit.before, edit.after) if record]
+        states = [state for record in records for state in (record.ours, record.recorded) if state]
+        self._state.read_ahead(
+            {state.path for state in states}, {edit.asset_id for edit in plan.edits}
+        )
+        undone = None if plan.undoes is None else self._state.pulls.entry(plan.undoes)
+        check_undone(plan, undone)
+        check_edits(plan, self._current, self._working_copy)
+        check_destinations(plan, self._working_copy, self._state.names)
+
+    def _current(self, record: AssetRecord) -> AssetRecord | None:
+        """Return the current record of an asset that had this record."""
+        working_copy, row = self._working_copy, self._state.asset(record.id)
+        if row is not None:
+            return working_copy.record(row)
+        found = working_copy.at(record.ours.path) if record.ours is not None else None
+        if working_copy.keeps_executable or not (found and found.ours and record.ours):
+            return found
+        # The bit is neither in the file nor recorded, so the plan's is as good as any.
+        return replace(found, ours=replace(found.ours, executable=record.ours.executable))
+
     def recover(self) -> None:
         """Complete an interrupted apply that was committed, or revert it; else discard it."""
         if self._disk.stat(STAGED) is None:
@@ -127,18 +160,6 @@ class Transaction:
                 self._revert(journal)
         self._undo_contents.sweep()
 
-    def remove_replaced(self) -> list[AssetPath]:
-        """Remove the files that the last pull replaced; return the saved edits of changed ones."""
-        if self._disk.stat(REPLACED) is None:
-            return []
-        placement = self._new_placement()
-        if self._disk.stat(REPLACED_JOURNAL) is not None:
-            for step in read_journal(self._disk, REPLACED_JOURNAL, self._shown).steps:
-                if step.removes_old_file:
-                    self._remove(step, step.replaced, placement)
-        self._remove_folder(REPLACED)
-        return placement.saved
-
     def backup_locations(self) -> dict[str, str]:
         """Return where an interrupted apply left the files that it moved, by their old paths."""
         found = read_interrupted(self._disk, self._shown)
@@ -149,7 +170,7 @@ class Transaction:
     def _new_placement(self) -> Placement:
         return Placement(
             self._disk,
-            sets_executable=self._working_copy.reads_executable,
+            sets_executable=self._working_copy.keeps_executable,
             written=self._written,
         )
 
@@ -158,7 +179,7 @@ class Transaction:
     def _stage(self, journal: Journal, contents: Contents, watch: Watch) -> None:
         self._disk.mkdir(STAGED)
         self._disk.mkdir(BACKUPS)
-        sets_executable = self._working_copy.reads_executable
+        sets_executable = self._working_copy.keeps_executable
         check_moves(self._disk, journal.steps, self._shown, sets_executable=sets_executable)
         self._copied = self._undo_contents.stage(journal) if self._state.keep else {}
         steps: dict[Digest, list[Step]] = {}
@@ -196,14 +217,14 @@ class Transaction:
         stat = self._disk.stat(step.before.path) if step.before is not None else None
         if stat is None:
             return (0o777 if executable else 0o666), False
-        set_to = executable if self._working_copy.reads_executable else None
+        set_to = executable if self._working_copy.keeps_executable else None
         return permissions(stat.mode, executable=set_to), True
 
     def _discard_staged(self) -> None:
         for journal in (COMMITTED, DRAFT, UNDOING):
             self._disk.unlink(journal)
-        self._remove_folder(BACKUPS)
-        self._remove_folder(STAGED)
+        remove_files(self._disk, BACKUPS)
+        remove_files(self._disk, STAGED)
 
     # --- after it -----------------------------------------------------------------------------
 
@@ -365,43 +386,11 @@ class Transaction:
     def _clean_up(self, journal: Journal) -> None:
         self._undo_contents.remove(self._unreferenced)
         self._unreferenced = []
-        self._remove_beyond_bound(journal)
+        self.replaced.remove_beyond_bound(journal.steps)
         if not self._disk.rmdir(BACKUPS):
             self._disk.rename(BACKUPS, REPLACED)
         if self._disk.stat(REPLACED) is None:
             self._disk.unlink(DONE)
         else:
             self._disk.rename(DONE, REPLACED_JOURNAL)
-        self._remove_folder(STAGED)
-
-    def _remove_beyond_bound(self, journal: Journal) -> None:
-        placement, size = self._new_placement(), 0
-        for step in journal.steps:
-            stat = self._disk.stat(step.backup) if step.removes_old_file else None
-            size += stat.size if stat is not None else 0
-            if stat is not None and size > REPLACED_BYTES:
-                self._remove(step, step.backup, placement)
-                size -= stat.size
-
-    def _remove(self, step: Step, path: str, placement: Placement) -> None:
-        """Remove a replaced file, or save it as an edit if it was written to since."""
-        stat = self._disk.stat(path)
-        if stat is None or step.before is None:
-            return
-        known = self._working_copy.digests.last(step.replaced)
-        if known is not None and known.is_current_for(stat):
-            digest: Digest | None = known.digest
-        else:
-            found = self._disk.digest(path)
-            digest = None if found is None else found[0]
-        if digest == step.before.digest:
-            self._disk.unlink(path)
-        else:
-            placement.save_edit(path, step.before.path)
-        self._working_copy.digests.put(step.replaced, None)
-
-    def _remove_folder(self, folder: str) -> None:
-        if not self._disk.rmdir(folder):
-            for name, _ in self._disk.scandir(folder):
-                self._disk.unlink(f"{folder}/{name}")
-            self._disk.rmdir(folder)
+        remove_files(self._disk, STAGED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -14,11 +13,12 @@ from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.records import AssetRecord, ChangedRecords, LocalFile, Occupant, changed_among
 from towline.stores import SAVED_RESOLUTIONS
+from towline.stores.directory.database import DescribedProject
 from towline.stores.directory.digests import DigestCache, HashedFile, PulledFiles
 from towline.stores.directory.files import FileStat, FileType
+from towline.stores.directory.state_folder import store_errors
 
 if TYPE_CHECKING:
-    from towline.kinds import Kinds
     from towline.options import Renames
     from towline.ports import LoggedPull
     from towline.records import ReadContent, StoreState
@@ -43,17 +43,17 @@ def _lookup(method: Method) -> Method:
 
     @wraps(method)
     def guarded(self: WorkingCopy, *asked: Any) -> Any:
-        self._check_open()
+        self._state.check_open()
         try:
             return method(self, *asked)
         except (OSError, sqlite3.Error):
-            with self._guarded():
+            with store_errors(self._state.shown):
                 raise
 
     return cast(Method, guarded)
 
 
-class WorkingCopy:
+class WorkingCopy(DescribedProject):
     """The current files of the folder, as assets.
 
     A lookup reads only the paths that it is asked for. Only a missing asset, or a new file with the
@@ -66,18 +66,14 @@ class WorkingCopy:
         disk: Disk,
         state: StateDatabase,
         *,
-        check_open: Callable[[], None],
-        guarded: Callable[[], AbstractContextManager[None]],
-        reads_executable: bool,
+        keeps_executable: bool,
         recover_missing: Callable[[], None],
         save_cache: Callable[[], None],
     ) -> None:
         self._disk = disk
         self._state = state
-        self._check_open = check_open
-        self._guarded = guarded
         self._recover_missing = recover_missing
-        self.reads_executable = reads_executable
+        self.keeps_executable = keeps_executable
         """Whether the executable bit is read from the files, not from the records."""
         self._fence = state.fence()
         self.digests = DigestCache(disk, state.hashed, on_change=recover_missing)
@@ -127,23 +123,7 @@ class WorkingCopy:
             )
         return self._opened_renames
 
-    # --- what it is ---------------------------------------------------------------------------
-
-    @property
-    def project(self) -> str:
-        return self._state.project
-
-    @property
-    def kinds(self) -> Kinds:
-        return self._state.kinds
-
-    @property
-    def names(self) -> NamePolicy:
-        return self._state.names
-
-    @property
-    def keeps_executable(self) -> bool:
-        return self.reads_executable
+    # --- the project --------------------------------------------------------------------------
 
     @_lookup
     def state(self) -> StoreState:
@@ -219,7 +199,7 @@ class WorkingCopy:
         )
         if row is None:
             return self._local(path, checked)
-        return row.record(self._state_of(path, checked, row))
+        return row.record(self._state_of(path, checked.digest, checked.stat, row))
 
     @_lookup
     def aligned_at(self, path: AssetPath) -> AssetRecord | None:
@@ -262,8 +242,7 @@ class WorkingCopy:
         """See the port. A local-only asset whose file was deleted has its record still."""
         row = self._renames.placed_at(path)
         if row is not None and row.base is None and row.recorded is None:
-            stat = self._disk.stat(path)
-            return row.id if stat is None or stat.type is not FileType.FILE else None
+            return row.id if self._renames.is_missing(path) else None
         return self._state.released_at(path)
 
     @_lookup
@@ -272,10 +251,10 @@ class WorkingCopy:
 
     @_lookup
     def occupants(self, path: AssetPath) -> Sequence[Occupant]:
-        from towline.stores.directory.scan import in_the_way, walk
+        from towline.stores.directory.scan import walk
 
         found: dict[str, Occupant] = {}
-        for existing, stat in in_the_way(self._disk, self._state.names, path, self._folders):
+        for existing, stat in self._in_the_way(path):
             if stat.type is FileType.FOLDER:
                 below = walk(self._disk, existing, lambda _: True)
                 found |= {file: self._occupant(file, of) for file, of in below}
@@ -314,7 +293,7 @@ class WorkingCopy:
         self.refresh()
         if self._disk.redirects:
             return changed_among(self.records())
-        pulled = PulledFiles(self._state.pulled(), reads_executable=self.reads_executable)
+        pulled = PulledFiles(self._state.pulled(), reads_executable=self.keeps_executable)
         for path in self.digests.pending:
             pulled.discard(path)
         scan = self._renames.scanned(pulled)
@@ -323,17 +302,6 @@ class WorkingCopy:
         return replace(found, unchanged=found.unchanged + pulled.unchanged)
 
     # --- one asset ----------------------------------------------------------------------------
-
-    def current(self, record: AssetRecord) -> AssetRecord | None:
-        """Return the current record of an asset that had this record."""
-        row = self._state.asset(record.id)
-        if row is not None:
-            return self.record(row)
-        found = self.at(record.ours.path) if record.ours is not None else None
-        if found is None or found.ours is None or record.ours is None or self.reads_executable:
-            return found
-        # The bit is neither in the file nor recorded, so the plan's is as good as any.
-        return replace(found, ours=replace(found.ours, executable=record.ours.executable))
 
     def record(self, row: AssetRow) -> AssetRecord:
         """Return the current record of a tracked asset, which may have been renamed."""
@@ -362,10 +330,9 @@ class WorkingCopy:
     def _paths_of(self, digest: Digest) -> list[str]:
         """Return the paths of assets whose last known digest this is."""
         found = [path for path, of in self.digests.pending.items() if of and of.digest == digest]
-        stored = [path for path in self._state.paths_of(digest) if path not in found]
         return [
             path
-            for path in found + stored
+            for path in dict.fromkeys(found + self._state.paths_of(digest))
             if self._renames.placed_at(AssetPath(path)) is not None or self._renames.is_asset(path)
         ]
 
@@ -380,13 +347,14 @@ class WorkingCopy:
 
     def _ours(self, path: AssetPath, stat: FileStat, row: AssetRow) -> AssetState | None:
         checked = self.digests.hashed(path, stat)
-        return None if checked is None else self._state_of(path, checked, row)
+        return None if checked is None else self._state_of(path, checked.digest, checked.stat, row)
 
-    def _state_of(self, path: AssetPath, checked: HashedFile, row: AssetRow | None) -> AssetState:
-        executable = checked.stat.executable
-        if not self.reads_executable:
-            executable = row is not None and row.executable
-        return AssetState(path=path, digest=checked.digest, executable=executable)
+    def _state_of(
+        self, path: AssetPath, digest: Digest, stat: FileStat, row: AssetRow | None
+    ) -> AssetState:
+        recorded = row is not None and row.executable
+        executable = stat.executable if self.keeps_executable else recorded
+        return AssetState(path=path, digest=digest, executable=executable)
 
     def _scanned_record(self, row: AssetRow, files: Mapping[AssetPath, FileStat]) -> AssetRecord:
         if row.place is None or row.place not in files:
@@ -395,14 +363,12 @@ class WorkingCopy:
         digest = self.digests.current(row.place, stat)
         if digest is None:
             return row.record(self._ours(row.place, stat, row))
-        executable = stat.executable if self.reads_executable else row.executable
-        ours = AssetState(path=row.place, digest=digest, executable=executable)
-        return row.record(ours)
+        return row.record(self._state_of(row.place, digest, stat, row))
 
     def _local(self, path: AssetPath, checked: HashedFile) -> AssetRecord:
         asset_id = self._new_id(path)
         self._planned[asset_id] = path
-        ours = self._state_of(path, checked, None)
+        ours = self._state_of(path, checked.digest, checked.stat, None)
         return AssetRecord(
             id=asset_id, kind=self._renames.kind(path), base=None, ours=ours, recorded=None
         )
@@ -423,11 +389,10 @@ class WorkingCopy:
 
     def _is_spelled(self, path: AssetPath) -> bool:
         """Whether the file's name is spelled like this on disk, which a folding system ignores."""
-        if self._state.names is NamePolicy.EXACT:
-            return True
+        exact = self._state.names is NamePolicy.EXACT
+        return exact or any(existing == path for existing, _ in self._in_the_way(path))
+
+    def _in_the_way(self, path: AssetPath) -> Iterator[tuple[str, FileStat]]:
         from towline.stores.directory.scan import in_the_way
 
-        return any(
-            existing == path
-            for existing, _ in in_the_way(self._disk, self._state.names, path, self._folders)
-        )
+        return in_the_way(self._disk, self._state.names, path, self._folders)
