@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from towline_server import metrics
 from towline_server.db.failures import passes, shown
+from towline_server.recent import Recent
 
 _LOG = logging.getLogger("towline_server.loops")
 _STALL_SECONDS = 60.0
@@ -100,8 +101,8 @@ class Backoff(Generic[Key]):
         self._loop = loop
         self._first, self._longest = first_seconds, longest_seconds
         self._clock = clock
-        self._held: dict[Key, tuple[float, float]] = {}
-        """Until when, and for how long."""
+        self._held = Recent[Key, tuple[float, float]](10_000)
+        """Until when, and for how long; those that are forgotten are tried once more."""
 
     @property
     def waiting(self) -> Collection[Key]:
@@ -117,8 +118,6 @@ class Backoff(Generic[Key]):
         except Exception:  # noqa: BLE001 - the loop's other items go on
             _, before = self._held.pop(key, (0.0, 0.0))
             seconds = min(self._longest, 2 * before or self._first)
-            if len(self._held) >= 10_000:  # forget the oldest: they are tried once more
-                self._held.pop(next(iter(self._held)))
             self._held[key] = self._clock() + seconds, seconds
             metrics.LOOP_FAILURES.labels(self._loop).inc()
             _LOG.exception("%s failed at %s; next try in %d s", self._loop, key, seconds)

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Lock
@@ -20,6 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from towline_server.errors import TooManyRequests
+from towline_server.recent import Recent
 
 MOST_REMEMBERED = 10_000
 SIDE_BY_SIDE = 4
@@ -38,7 +38,9 @@ class FailureLimit:
     allowed: int
     window_seconds: float
     clock: Callable[[], float] = time.monotonic
-    _failures: OrderedDict[str, _Failures] = field(default_factory=OrderedDict, init=False)
+    _failures: Recent[str, _Failures] = field(
+        default_factory=lambda: Recent(MOST_REMEMBERED), init=False
+    )
     _lock: Lock = field(default_factory=Lock, init=False)
 
     def begin(self, who: str) -> None:
@@ -49,12 +51,10 @@ class FailureLimit:
         """
         now = self.clock()
         with self._lock:
-            seen = self._failures.pop(who, None)
+            seen = self._failures.get(who)
             if seen is None or now - seen.since >= self.window_seconds:
                 seen = _Failures(since=now)
             self._failures[who] = seen
-            while len(self._failures) > MOST_REMEMBERED:
-                self._failures.popitem(last=False)
             if seen.count >= self.allowed:
                 wait = seen.since + self.window_seconds - now
                 raise TooManyRequests(retry_after=max(1, int(wait) + 1))
@@ -75,7 +75,9 @@ class Passwords:
     clock: Callable[[], float] = time.monotonic
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), init=False, repr=False)
-    _known: OrderedDict[bytes, float] = field(default_factory=OrderedDict, init=False, repr=False)
+    _known: Recent[bytes, float] = field(
+        default_factory=lambda: Recent(MOST_REMEMBERED), init=False, repr=False
+    )
     _lock: Lock = field(default_factory=Lock, init=False)
     _turns: BoundedSemaphore = field(
         default_factory=lambda: BoundedSemaphore(SIDE_BY_SIDE), init=False
@@ -123,7 +125,4 @@ class Passwords:
 
     def _remember(self, digest: bytes) -> None:
         with self._lock:
-            self._known.pop(digest, None)
             self._known[digest] = self.clock() + self.cache_seconds
-            while len(self._known) > MOST_REMEMBERED:
-                self._known.popitem(last=False)

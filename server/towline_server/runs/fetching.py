@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
@@ -40,6 +39,7 @@ from towline_server.projects.connection_tables import ConnectionRow
 from towline_server.projects.connections import Connections, host_of
 from towline_server.projects.domain import Project, Provider
 from towline_server.projects.service import Projects
+from towline_server.recent import Recent
 
 from .bounds import AtOnce
 from .turns import Breaker, FetchTurns
@@ -240,7 +240,7 @@ class SharedFetches:
         self._now = now
         self.turns = FetchTurns(at_once or AtOnce.of(4), breaker)
         self._lock = threading.Lock()
-        self._shared: OrderedDict[object, _SharedFetch] = OrderedDict()
+        self._shared = Recent[object, _SharedFetch](_REMEMBERED)
         self.count = 0
         """How many fetches were begun."""
 
@@ -272,7 +272,7 @@ class SharedFetches:
             shared = self._shared.get(wanted.key)
             if shared is None or not _serves(shared, since):
                 shared = _SharedFetch(asked=now or self._now(), before=shared)
-                self._remember(wanted, shared)
+                self._shared[wanted.key] = shared
                 self.count += 1
                 metrics.FETCHES.inc()
                 thread = threading.Thread(
@@ -286,12 +286,6 @@ class SharedFetches:
                 metrics.FETCHES_SHARED.inc()
             shared.waiting += 1
             return shared
-
-    def _remember(self, wanted: FetchTarget, shared: _SharedFetch) -> None:
-        self._shared[wanted.key] = shared
-        self._shared.move_to_end(wanted.key)
-        while len(self._shared) > _REMEMBERED:
-            self._shared.popitem(last=False)
 
     def _leave(self, shared: _SharedFetch) -> None:
         """The last one that leaves stops the fetch."""

@@ -6,7 +6,6 @@ active meanwhile plans again.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -42,6 +41,7 @@ from towline_server.projects.domain import Project
 from towline_server.projects.locking import hold
 from towline_server.projects.store import SqlStore
 from towline_server.projects.stored_plans import PlanEntry, StoredPlans
+from towline_server.recent import Recent
 
 from .conflicts import (
     Choice,
@@ -78,7 +78,7 @@ class Plans:
         self._database = database
         self._repositories = repositories
         self._fetches = fetches
-        self._recent: OrderedDict[Hashable, Any] = OrderedDict()
+        self._recent = Recent[Hashable, Any](_REMEMBERED)
         self._recent_lock = Lock()
 
     # --- plans --------------------------------------------------------------------------------
@@ -333,8 +333,6 @@ class Plans:
         if not getattr(made, "problem", ""):  # what could not be read may be there later
             with self._recent_lock:
                 self._recent[key] = made
-                while len(self._recent) > _REMEMBERED:
-                    self._recent.popitem(last=False)
         return made
 
     @contextmanager

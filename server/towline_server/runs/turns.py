@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from towline.errors import Cancelled
 from towline_server import metrics
 from towline_server.errors import HostPaused
+from towline_server.recent import Recent
 
 from .bounds import AtOnce
 
-Key = TypeVar("Key", UUID, str)
-
 _SLOT = "towline-fetch"
+_FIRST_SECONDS = 5.0
+_LONGEST_SECONDS = 300.0
 _REMEMBERED = 10_000
 """Tenants and hosts whose last fetch is remembered."""
 
@@ -39,16 +38,9 @@ class Breaker:
     Until then, and until that one fetch has ended, no other fetch begins there.
     """
 
-    def __init__(
-        self,
-        *,
-        first_seconds: float = 5,
-        longest_seconds: float = 300,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._first, self._longest = first_seconds, longest_seconds
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._paused: OrderedDict[str, _Pause] = OrderedDict()
+        self._paused = Recent[str, _Pause](_REMEMBERED)
         self._asked: set[str] = set()
         """The paused hosts that are asked now, whether they answer again."""
 
@@ -58,7 +50,7 @@ class Breaker:
             return
         left = pause.until - self._clock()
         if left > 0 or host in self._asked:
-            seconds = max(1, math.ceil(left if left > 0 else self._first))
+            seconds = max(1, math.ceil(left if left > 0 else _FIRST_SECONDS))
             detail = f"{host} did not answer; it is asked again in {seconds} s"
             raise HostPaused(url=url, detail=detail, retry_after=seconds)
 
@@ -80,10 +72,8 @@ class Breaker:
             self._paused[host] = before  # fetches that began together count once
             return
         self._asked.discard(host)
-        seconds = self._first if before is None else min(2 * before.seconds, self._longest)
+        seconds = _FIRST_SECONDS if before is None else min(2 * before.seconds, _LONGEST_SECONDS)
         self._paused[host] = _Pause(self._clock() + seconds, seconds)
-        if len(self._paused) > _REMEMBERED:
-            self._paused.popitem(last=False)
         metrics.HOSTS_PAUSED.set(len(self._paused))
 
     def left(self, host: str) -> None:
@@ -118,8 +108,10 @@ class FetchTurns:
         self._waiting: list[Turn] = []
         self._begun: list[Turn] = []
         self._number = 0
-        self._served = _Latest[UUID]()
-        self._answered = _Latest[str]()
+        self._served = Recent[UUID, int](_REMEMBERED)
+        """The number of the last fetch that began, of each tenant."""
+        self._answered = Recent[str, int](_REMEMBERED)
+        """How many fetches had begun when a host answered last."""
 
     @contextmanager
     def turn(
@@ -177,7 +169,7 @@ class FetchTurns:
         metrics.SLOTS_USED.labels(_SLOT).set(len(self._begun))
         self._number += 1
         mine.number = self._number
-        self._served.note(mine.tenant_id, self._number)
+        self._served[mine.tenant_id] = self._number
         if mine.host is not None:
             self._breaker.ask(mine.host)
 
@@ -190,30 +182,14 @@ class FetchTurns:
             for each in self._waiting
             if each.tenant_id not in tenants and each.host not in hosts
         ]
-        return min(may_begin, key=lambda each: self._served.of(each.tenant_id), default=None)
+        return min(may_begin, key=lambda each: self._served.get(each.tenant_id, 0), default=None)
 
     def _judge(self, mine: Turn, host: str, *, stopped: bool) -> None:
         if stopped:
             self._breaker.left(host)
         elif not mine.got_nothing:
-            self._answered.note(host, self._number)
+            self._answered[host] = self._number
             self._breaker.answered(host)
-        elif self._answered.of(host) < mine.number:
+        elif self._answered.get(host, 0) < mine.number:
             self._breaker.silent(host)
         # Else it answered others meanwhile: one repository is to blame, not the host.
-
-
-class _Latest(Generic[Key]):
-    """The latest number of each key, of as many as are remembered; 0: none."""
-
-    def __init__(self) -> None:
-        self._numbers: OrderedDict[Key, int] = OrderedDict()
-
-    def note(self, key: Key, number: int) -> None:
-        self._numbers[key] = number
-        self._numbers.move_to_end(key)
-        if len(self._numbers) > _REMEMBERED:
-            self._numbers.popitem(last=False)
-
-    def of(self, key: Key) -> int:
-        return self._numbers.get(key, 0)

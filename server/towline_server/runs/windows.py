@@ -8,7 +8,6 @@ the history was rewritten) leaves one window.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeAlias
 from towline.model import Revision
 from towline.ports import Watch
 from towline.remotes.windows import Window
+from towline_server.recent import Recent
 
 from .fetching import Repository
 from .inputs import Inputs
@@ -41,7 +41,7 @@ class WindowHistory:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._known: OrderedDict[_Key, Mapping[Revision, NextWindow]] = OrderedDict()
+        self._known = Recent[_Key, Mapping[Revision, NextWindow]](_REMEMBERED)
 
     def after(self, inputs: Inputs, tip: Revision, watch: Watch) -> NextWindow:
         """Return the window that follows what a run's project has, up to a fetched revision.
@@ -61,8 +61,6 @@ class WindowHistory:
             known = _following(repository, base, tip, window, watch)
             with self._lock:
                 self._known[key] = known
-                while len(self._known) > _REMEMBERED:
-                    self._known.popitem(last=False)
         return known[base]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towline.limits import MIB
 from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
+from towline_server.recent import Recent
 from towline_server.settings import Settings
 
 from .dialect import under
@@ -117,8 +117,11 @@ class TokenBuckets:
     burst: int
     clock: Callable[[], float] = time.monotonic
     most: int = 10_000
-    _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict, init=False)
+    _buckets: Recent[str, tuple[float, float]] = field(init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._buckets = Recent(self.most)
 
     def take(self, name: str) -> float:
         """Take one, and return how many are left of ``burst``.
@@ -130,11 +133,9 @@ class TokenBuckets:
             return self.burst
         now = self.clock()
         with self._lock:
-            left, since = self._buckets.pop(name, (float(self.burst), now))
+            left, since = self._buckets.get(name, (float(self.burst), now))
             left = min(float(self.burst), left + (now - since) * self.per_second)
             self._buckets[name] = (left - 1 if left >= 1 else left, now)
-            while len(self._buckets) > self.most:
-                self._buckets.popitem(last=False)
         if left < 1:
             raise TooManyRequests(retry_after=max(1, round((1 - left) / self.per_second)))
         return left - 1
