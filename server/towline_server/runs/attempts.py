@@ -52,25 +52,6 @@ class Batch:
         return cls(batch_id=uuid4(), parent=request)
 
 
-def new_runs(
-    session: Session,
-    target: RunTarget,
-    requests: Sequence[RunRequest],
-    trigger: Trigger,
-    backend: BackendName,
-    batch: Batch,
-    at: datetime,
-) -> list[RunRow]:
-    """Add runs that were requested together, their parent first.
-
-    ``at`` is one moment for all: lists then show a batch by position.
-    """
-    rows = rows_of(target, requests, trigger, backend, batch, at)
-    session.add_all(rows)
-    session.flush()
-    return rows
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTarget:
     """What the rows of new runs take from their project."""
@@ -156,7 +137,10 @@ def rows_of(
     batch: Batch,
     at: datetime,
 ) -> list[RunRow]:
-    """Return the rows of runs that were requested together, their parent first."""
+    """Return the rows of runs that were requested together, their parent first.
+
+    ``at`` is one moment for all: lists then show a batch by position.
+    """
     host = None if target.url is None else host_of(RemoteUrl.parse(target.url, ALL_SCHEMES))
     whole = [] if batch.parent is None else [batch.parent]
     rows: list[RunRow] = []

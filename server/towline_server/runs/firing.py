@@ -39,14 +39,6 @@ _TOGETHER = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Due:
-    """A schedule that is due, or was when it was looked for."""
-
-    schedule_id: UUID
-    project_id: UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Firing:
     """What one schedule requests now."""
 
@@ -80,16 +72,17 @@ class Schedules:
             if self._fire_each(due) < _TOGETHER:
                 return  # no more are due, or another server has them
 
-    def _due(self) -> Sequence[_Due]:
+    def _due(self) -> Mapping[UUID, UUID]:
+        """Return the projects of schedules that are due, by the schedules' ids."""
         row = ScheduleRow
         with self._database.reading() as session:
             due = select(row.id, row.project_id).where(
                 row.due_at <= self._now(session), row.id.not_in(self._backoff.waiting)
             )
             found = session.execute(due.order_by(row.due_at, row.id).limit(_TOGETHER))
-            return [_Due(schedule_id=each.id, project_id=each.project_id) for each in found]
+            return {each.id: each.project_id for each in found}
 
-    def _fire_each(self, due: Sequence[_Due]) -> int:
+    def _fire_each(self, due: Mapping[UUID, UUID]) -> int:
         """Fire schedules together, or where that fails one by one; return how many were due."""
         try:
             return self._fire(due)
@@ -97,18 +90,18 @@ class Schedules:
             if passes(error):
                 raise
         fired = 0
-        for each in due:
-            with self._backoff.attempting(each.schedule_id):
-                fired += self._fire([each])
+        for schedule_id, project_id in due.items():
+            with self._backoff.attempting(schedule_id):
+                fired += self._fire({schedule_id: project_id})
         return fired
 
-    def _fire(self, due: Sequence[_Due]) -> int:
+    def _fire(self, due: Mapping[UUID, UUID]) -> int:
         """Advance schedules, and add the runs that they request; return how many were due.
 
         All times that one missed are one firing. A second server finds it advanced.
         """
         with self._database.writing() as session:
-            targets, kinds = _targets(session, {each.project_id for each in due})
+            targets, kinds = _targets(session, set(due.values()))
             schedules = _locked(session, due, now := self._now(session))
             firings = [found for row in schedules if (found := _advance(row, now)) is not None]
             rows: list[RunRow] = []
@@ -173,13 +166,12 @@ def _targets(
     return targets, {row.id: row.kinds for row in found}
 
 
-def _locked(session: Session, due: Sequence[_Due], now: datetime) -> Sequence[ScheduleRow]:
+def _locked(session: Session, due: Mapping[UUID, UUID], now: datetime) -> Sequence[ScheduleRow]:
     """Lock the schedules that are due still, and in the project that was locked."""
     row = ScheduleRow
-    query = select(row).where(row.id.in_([each.schedule_id for each in due]), row.due_at <= now)
+    query = select(row).where(row.id.in_(due), row.due_at <= now)
     found = session.scalars(query.order_by(row.id).with_for_update(skip_locked=True)).all()
-    projects = {each.schedule_id: each.project_id for each in due}
-    return [each for each in found if each.project_id == projects[each.id]]
+    return [each for each in found if each.project_id == due[each.id]]
 
 
 def _advance(row: ScheduleRow, now: datetime) -> _Firing | None:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from towline_server.audit.log import Action
-from towline_server.db.clock import DatabaseNow, database_now
+from towline_server.db.clock import database_now
 from towline_server.errors import ScheduleOfSync, TooManySchedules, existing
 from towline_server.projects.changes import record_in
 from towline_server.projects.locking import hold, hold_writers
@@ -26,10 +26,9 @@ class ProjectSchedules:
     It does not authorise: see `towline_server.auth.roles.authorise`.
     """
 
-    def __init__(self, session: Session, project_id: UUID, now: DatabaseNow = database_now) -> None:
+    def __init__(self, session: Session, project_id: UUID) -> None:
         self._session = session
         self._project_id = project_id
-        self._now = now
 
     def get(self, schedule_id: UUID) -> Schedule:
         """Return a schedule of the project, of a sync too. Raises NotFound."""
@@ -85,7 +84,7 @@ class ProjectSchedules:
         return row
 
     def _write(self, schedule_id: UUID, spec: ScheduleSpec, *, enabled: bool) -> Schedule:
-        now = self._now(self._session)
+        now = database_now(self._session)
         place(self._session, schedule_id, spec, now)
         row = self._session.get_one(ScheduleRow, schedule_id)
         if not enabled:

@@ -13,7 +13,7 @@ from functools import partial
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from towline_server import metrics
 from towline_server.audit.tables import AuditEventRow
@@ -58,11 +58,13 @@ class Retention:
         """Delete what is older than it is retained."""
         with self._database.reading() as session:
             now = self._now(session)
+        plans = partial(_delete_old, row=StoredPlanRow, at=StoredPlanRow.created_at)
+        audit = partial(_delete_old, row=AuditEventRow, at=AuditEventRow.at)
         for what, batches in (
             ("runs", self._run_batches(now - self._retained.runs)),
-            ("plans", self._batches(partial(_delete_plans, before=now - self._retained.plans))),
+            ("plans", self._batches(partial(plans, before=now - self._retained.plans))),
             ("pulls", self._batches(partial(_delete_pulls, before=now - self._retained.pulls))),
-            ("audit", self._batches(partial(_delete_audit, before=now - self._retained.audit))),
+            ("audit", self._batches(partial(audit, before=now - self._retained.audit))),
             ("events", self._event_batches(now - self._retained.events)),
         ):
             for deleted in batches:
@@ -148,19 +150,15 @@ def _is_superseded() -> ColumnElement[bool]:
     )
 
 
-def _delete_plans(session: Session, before: datetime) -> int:
-    plan = StoredPlanRow
-    old = select(plan.id).where(plan.created_at < before).order_by(plan.created_at, plan.id)
+def _delete_old(
+    session: Session,
+    row: type[StoredPlanRow | AuditEventRow],
+    at: InstrumentedAttribute[datetime],
+    before: datetime,
+) -> int:
+    old = select(row.id).where(at < before).order_by(at, row.id)
     ids = session.scalars(old.limit(_TOGETHER).with_for_update(skip_locked=True)).all()
-    session.execute(delete(plan).where(plan.id.in_(ids)))
-    return len(ids)
-
-
-def _delete_audit(session: Session, before: datetime) -> int:
-    event = AuditEventRow
-    old = select(event.id).where(event.at < before).order_by(event.at, event.id)
-    ids = session.scalars(old.limit(_TOGETHER).with_for_update(skip_locked=True)).all()
-    session.execute(delete(event).where(event.id.in_(ids)))
+    session.execute(delete(row).where(row.id.in_(ids)))
     return len(ids)
 
 

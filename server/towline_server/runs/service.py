@@ -23,7 +23,7 @@ from towline_server.db.session import Database
 from towline_server.errors import NotFound, RunNotEnded, existing
 from towline_server.loops import ChangeSignal
 
-from .attempts import Batch, check_room, find_by_key, find_target, new_runs, refuse_second, retry
+from .attempts import Batch, check_room, find_by_key, find_target, refuse_second, retry, rows_of
 from .completion import note_cancel, request_cancel
 from .domain import BackendName, Run, RunMode, RunRequest, Trigger, TriggeredBy
 from .listing import RunFilter, RunPage
@@ -125,10 +125,7 @@ class Runs:
     def check_room(self, tenant_id: UUID, backend: BackendName) -> None:
         """Refuse what would request a run of a tenant. Raises QueueFull, as `request`."""
         with self._database.reading() as session:
-            self._check_room(session, tenant_id, backend)
-
-    def _check_room(self, session: Session, tenant_id: UUID, backend: BackendName) -> None:
-        check_room(session, tenant_id, backend, self._most_waiting)
+            check_room(session, tenant_id, backend, self._most_waiting)
 
     def _request(
         self,
@@ -146,9 +143,10 @@ class Runs:
                     if batch.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
                     target = find_target(session, project_id, backend, self._most_waiting)
-                    rows = new_runs(
-                        session, target, requests, trigger, backend, batch, database_now(session)
-                    )
+                    now = database_now(session)
+                    rows = rows_of(target, requests, trigger, backend, batch, now)
+                    session.add_all(rows)
+                    session.flush()
                     runs = tuple(run_of(row) for row in rows)
                     _record(session, Action.RUN_REQUESTED, runs[0], by=trigger.by)
         except IntegrityError:
@@ -309,7 +307,7 @@ class Runs:
                 self.backends.submit(again.executor.backend, [])
                 return again
             before = run_of(row)
-            self._check_room(session, before.tenant_id, before.executor.backend)
+            check_room(session, before.tenant_id, before.executor.backend, self._most_waiting)
             request = replace(before.request, mode=mode or before.request.mode)
             now = database_now(session)
             following = retry(session, row, now, request=request, requested_by=requested_by)
@@ -334,10 +332,11 @@ class Runs:
         now = following.created_at
         most = self._most_waiting + len(requests)  # their parent had room
         target = find_target(session, row.project_id, backend, most)
-        rows = new_runs(session, target, requests, trigger, backend, batch, now)
+        rows = rows_of(target, requests, trigger, backend, batch, now)
         following.batch_id = batch.batch_id
         for position, child in enumerate(rows, start=1):
             child.parent_id, child.position = following.id, position
+        session.add_all(rows)
         session.flush()
         return [run_of(child) for child in rows]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -78,12 +77,10 @@ class Steps:
         *,
         at_once: AtOnce,
         idle_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._worker = worker.worker
         self._at_once = at_once
         self._idle_seconds = idle_seconds
-        self._clock = clock
         self._lock = threading.Lock()
         self._taking = threading.Lock()
         self._held: dict[UUID, _Held] = {}
@@ -100,7 +97,7 @@ class Steps:
                 self._forget(run_id, held)
                 return Progress.WAITS if _may_come(refusal) else Progress.ENDED
             progress = self._do(held, step)
-            held.used_at = self._clock()
+            held.used_at = time.monotonic()
             if progress is Progress.ENDED:
                 self._forget(run_id, held)
             return progress
@@ -123,7 +120,7 @@ class Steps:
                 if held.token.is_set():
                     self._do(held, RunStep.APPLY)
                     self._forget(run_id, held)
-                elif self._clock() - held.used_at > self._idle_seconds:
+                elif time.monotonic() - held.used_at > self._idle_seconds:
                     self._forget(run_id, held)
             finally:
                 held.lock.release()
