@@ -37,7 +37,7 @@ FILE_VARIABLE = "TOWLINE_SETTINGS"
 LEAST_SECRET = 32
 """Characters below which a secret is refused: HS256 wants 256 bits (RFC 7518, 3.2)."""
 
-Listed = Annotated[tuple[str, ...], NoDecode]
+StringList = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     """Where to listen."""
     port: int = Field(default=8080, ge=0, le=65535)
     """0: any that is free."""
-    trusted_proxies: Listed = ()
+    trusted_proxies: StringList = ()
     """Addresses whose X-Forwarded-For is believed."""
 
     # --- secrets ---
@@ -85,13 +85,13 @@ class Settings(BaseSettings):
     # --- remotes ---
     remote_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
     """Schemes that repositories and sources may have: https, http, ssh, file, sftp, postgresql."""
-    remote_networks: Listed = ()
+    remote_networks: StringList = ()
     """Networks beyond the public ones that repositories may be in, as ``10.0.0.0/8``."""
     remote_ca_file: Path | None = None
     """The authorities (PEM) that vouch for repositories' servers, instead of this machine's."""
     webhook_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
     """Schemes that outbound webhooks may have: https, http."""
-    webhook_networks: Listed = ()
+    webhook_networks: StringList = ()
     """Networks beyond the public ones that outbound webhooks may go to, as ``10.0.0.0/8``."""
     webhook_days: int = Field(default=30, ge=7)
     """How long what was sent to a webhook, or could not be, is stored."""

@@ -10,8 +10,8 @@ from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Selection
 from towline.ports import Watch
 from towline.pull import pull
-from towline.remotes.asset_filter import LFS_PREFIX
 from towline.remotes.memory import MemoryRemote
+from towline.remotes.tree_filter import LFS_PREFIX
 from towline.remotes.trees import FileContent, Symlink
 from towline.status import Listed, ProjectStatus, State, status, status_json
 from towline.stores.memory import MemoryStore

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from towline.errors import InvalidValue
 from towline.remotes.git_fetch import GitFetcher
@@ -30,63 +31,67 @@ class Backend(StrEnum):
     GIT_AND_DULWICH = "git+dulwich"
 
 
-class BackendPair(NamedTuple):
-    """The fetcher and the readers of a backend, over one cache."""
+class GitBackends:
+    """The fetcher and the readers of a backend, over one cache.
 
-    git: str | None
-    """The executable; without it dulwich fetches."""
-    cache: Cache
-    environment: Mapping[str, str]
-    pygit2_reads: bool
-    asks_first: bool
-    """Whether dulwich lists the ref before git fetches it."""
+    ``auto`` chooses among what is installed when it is first used, since that runs git; another
+    backend is missed at once.
 
-    @classmethod
-    def choose(cls, backend: Backend, cache: Cache, environment: Mapping[str, str]) -> BackendPair:
-        """Choose among the installed backends, without importing them.
+    Raises:
+        InvalidValue: the requested backend is not installed.
+    """
 
-        Raises:
-            InvalidValue: the requested backend is not installed.
-        """
-        git = None if backend is Backend.DULWICH else find_git(environment)
-        asks_first = backend is Backend.GIT_AND_DULWICH
-        if (backend is Backend.GIT or asks_first) and git is None:
+    def __init__(self, backend: Backend, cache: Cache, environment: Mapping[str, str]) -> None:
+        self._backend = backend
+        self._cache = cache
+        self._environment = environment
+        if backend is not Backend.AUTO:
+            _ = self._git
+
+    @cached_property
+    def _git(self) -> str | None:
+        """The executable; without it dulwich fetches."""
+        git = None if self._backend is Backend.DULWICH else find_git(self._environment)
+        if self._backend in (Backend.GIT, Backend.GIT_AND_DULWICH) and git is None:
             version = ".".join(map(str, OLDEST))
             raise _missing(f"there is no git executable of at least {version} on the PATH")
-        if (git is None or asks_first) and find_spec("dulwich") is None:
+        if (git is None or self._asks_first) and find_spec("dulwich") is None:
             raise _missing("dulwich is not installed")
-        automatic = git is not None and backend is not Backend.GIT
-        return cls(
-            git=git,
-            cache=cache,
-            environment=environment,
-            pygit2_reads=automatic and find_spec("pygit2") is not None,
-            asks_first=asks_first,
-        )
+        return git
 
+    @property
+    def _asks_first(self) -> bool:
+        """Whether dulwich lists the ref before git fetches it."""
+        return self._backend is Backend.GIT_AND_DULWICH
+
+    @cached_property
+    def _pygit2_reads(self) -> bool:
+        return self._backend is not Backend.GIT and find_spec("pygit2") is not None
+
+    @cached_property
     def fetcher(self) -> Fetcher:
-        """Return the fetcher."""
-        if self.git is not None and not self.asks_first:
-            return GitFetcher(self.git, self.cache, self.environment)
+        """The fetcher."""
+        if self._git is not None and not self._asks_first:
+            return GitFetcher(self._git, self._cache, self._environment)
         from towline.remotes.dulwich_fetch import AskingFetcher, DulwichFetcher
 
-        dulwich = DulwichFetcher(self.cache, self.environment)
-        if self.git is None:
+        dulwich = DulwichFetcher(self._cache, self._environment)
+        if self._git is None:
             return dulwich
-        git = GitFetcher(self.git, self.cache, self.environment)
-        return AskingFetcher(git, asks=dulwich, cache=self.cache)
+        git = GitFetcher(self._git, self._cache, self._environment)
+        return AskingFetcher(git, asks=dulwich, cache=self._cache)
 
     def reader(self, *, light: bool = False) -> CacheReader:
         """Return a reader; a light one imports nothing heavy where git is installed."""
-        self.cache.guard()
-        if self.git is not None:
+        self._cache.guard()
+        if self._git is not None:
             from towline.remotes.objects import GitReader, Pygit2Reader
 
-            kind = Pygit2Reader if self.pygit2_reads and not light else GitReader
-            return kind(self.git, self.cache, self.environment)
+            kind = Pygit2Reader if not light and self._pygit2_reads else GitReader
+            return kind(self._git, self._cache, self._environment)
         from towline.remotes.packs import DulwichReader
 
-        return DulwichReader(self.cache)
+        return DulwichReader(self._cache)
 
 
 def _missing(problem: str) -> InvalidValue:

@@ -16,8 +16,8 @@ from towline.errors import BrokenLimit, InvalidTree, LimitExceeded
 from towline.limits import limits_exceeded
 from towline.model import AssetPath
 from towline.ports import Phase, Watch
-from towline.remotes.asset_filter import LFS_MAX_BYTES, AssetFilter, EntryPath
 from towline.remotes.objects import PREFETCHED_BYTES
+from towline.remotes.tree_filter import LFS_MAX_BYTES, EntryPath, TreeFilter
 from towline.remotes.trees import EMPTY, ParsedTree, TreeEntry, entry_of, parse_tree, shown
 
 _ENTRY_OVERHEAD = 28
@@ -36,7 +36,7 @@ class _Side(IntEnum):
 
 
 def tree_changes(
-    before: str | None, after: str | None, scope: str, asset_filter: AssetFilter, watch: Watch
+    before: str | None, after: str | None, scope: str, tree_filter: TreeFilter, watch: Watch
 ) -> tuple[Change, ...]:
     """Return the changes in the scope between two root trees (None: empty), sorted by path.
 
@@ -46,7 +46,7 @@ def tree_changes(
             also those on the whole project.
         ObjectMissing: the cache lacks an object of the trees.
     """
-    walk = _Walk(asset_filter, watch, scope)
+    walk = _Comparison(tree_filter, watch, scope)
     try:
         walk.compare(*walk.scoped(before, after))
     except LimitExceeded as error:
@@ -59,16 +59,16 @@ def tree_changes(
 
 
 def tree_listing(
-    tree: str, scope: str, asset_filter: AssetFilter, watch: Watch
+    tree: str, scope: str, tree_filter: TreeFilter, watch: Watch
 ) -> dict[AssetPath, RemoteEntry]:
     """Return every entry in the scope, sorted by path. Raises as `tree_changes`."""
-    found = tree_changes(None, tree, scope, asset_filter, watch)
+    found = tree_changes(None, tree, scope, tree_filter, watch)
     return {change.path: change.after for change in found if change.after is not None}
 
 
 @dataclass
-class _Walk:
-    asset_filter: AssetFilter
+class _Comparison:
+    tree_filter: TreeFilter
     watch: Watch
     scope: str
     changes: list[Change] = field(default_factory=list)
@@ -93,7 +93,7 @@ class _Walk:
             return
         assets = [change.after for change in self.changes if isinstance(change.after, RemoteAsset)]
         sizes = [asset.size for asset in assets] + self.too_large
-        limits = self.asset_filter.limits
+        limits = self.tree_filter.limits
         for limit, found in (("assets", len(sizes)), ("project_bytes", sum(sizes))):
             if found > (allowed := getattr(limits, limit)):
                 yield BrokenLimit(limit=limit, allowed=allowed, found=found)
@@ -121,7 +121,7 @@ class _Walk:
         while todo:
             folders = [each for each in todo[-_FOLDERS:] if each[0] != each[1]]
             del todo[-_FOLDERS:]
-            reader = self.asset_filter.reader
+            reader = self.tree_filter.reader
             trees = [oid for old, new, _ in folders for oid in (old, new) if oid]
             reader.prefetch(trees, PREFETCHED_BYTES)
             files: list[_File] = []
@@ -134,12 +134,12 @@ class _Walk:
 
     def _blobs(self, files: Iterable[tuple[TreeEntry | None, EntryPath]]) -> list[str]:
         """Return the objects of files that may be assets, each once."""
-        asset_filter = self.asset_filter
+        tree_filter = self.tree_filter
         return list(
             dict.fromkeys(
                 entry.oid
                 for entry, at in files
-                if entry is not None and asset_filter.by_name(entry, at) is None
+                if entry is not None and tree_filter.by_name(entry, at) is None
             )
         )
 
@@ -154,9 +154,9 @@ class _Walk:
         self.watch.report(Phase.COMPARING, sum(self.files) + sum(self.folders))
         for text, one, other in _differing(old, new):
             name = (other or one).name  # type: ignore[union-attr] # one side exists
-            child = at.child(text, name, self.asset_filter.limits)
-            if child.depth > self.asset_filter.limits.depth:
-                self.note(self.asset_filter.limits.exceeded("depth", child.depth, child.path))
+            child = at.child(text, name, self.tree_filter.limits)
+            if child.depth > self.tree_filter.limits.depth:
+                self.note(self.tree_filter.limits.exceeded("depth", child.depth, child.path))
                 continue
             trees = tuple(e.oid if e is not None and e.is_tree else None for e in (one, other))
             if any(trees):
@@ -168,8 +168,8 @@ class _Walk:
         try:
             change = Change(
                 path=AssetPath(at.path),
-                before=self.asset_filter.before(before, at) if before is not None else None,
-                after=self.asset_filter.after(after, at) if after is not None else None,
+                before=self.tree_filter.before(before, at) if before is not None else None,
+                after=self.tree_filter.after(after, at) if after is not None else None,
             )
         except InvalidTree as error:
             self.problems.extend(error.problems)
@@ -182,19 +182,19 @@ class _Walk:
     def _read(self, oid: str | None, folder: str, side: _Side) -> ParsedTree:
         if oid is None:
             return EMPTY
-        kind, size = self.asset_filter.reader.header(oid)
+        kind, size = self.tree_filter.reader.header(oid)
         if kind != "tree":
             self.problems.append(f"{folder!r} is a folder, but its object is a {kind}")
             return EMPTY
-        limits = self.asset_filter.limits
+        limits = self.tree_filter.limits
         # Checked before unpacking: no valid tree within the limits is larger.
         visited = self.files[side] + self.folders[side]
         if (least := visited + size // (_ENTRY_OVERHEAD + limits.name_bytes)) > (
             2 * limits.tree_entries
         ):
-            raise self.asset_filter.limits.exceeded("tree_entries", least, folder)
-        self.asset_filter.traffic.trees_read += 1
-        tree = parse_tree(self.asset_filter.reader.read(oid)[1])
+            raise self.tree_filter.limits.exceeded("tree_entries", least, folder)
+        self.tree_filter.traffic.trees_read += 1
+        tree = parse_tree(self.tree_filter.reader.read(oid)[1])
         about = f"in {folder!r}: " if folder else ""
         self.problems.extend(about + problem for problem in tree.problems)
         return tree
@@ -205,8 +205,8 @@ class _Walk:
         self.folders[side] += folders
         self.files[side] += len(tree.raw) - folders
         most = max(self.files[side], self.folders[side])
-        if most > self.asset_filter.limits.tree_entries:
-            raise self.asset_filter.limits.exceeded("tree_entries", most, folder)
+        if most > self.tree_filter.limits.tree_entries:
+            raise self.tree_filter.limits.exceeded("tree_entries", most, folder)
 
 
 def _not_tree(entry: TreeEntry | None) -> TreeEntry | None:

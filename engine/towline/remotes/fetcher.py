@@ -101,7 +101,7 @@ class FetchRequest(NamedTuple):
         return 'the remote says "' + message.replace('"', "'") + '"'
 
 
-Resolver: TypeAlias = "Callable[[RemoteUrl], tuple[str, ...]]"
+AddressResolver: TypeAlias = "Callable[[RemoteUrl], tuple[str, ...]]"
 """Returns the IP addresses to connect to, or raises a RemoteError; () leaves it to the system."""
 
 
@@ -160,7 +160,7 @@ class RemoteAddress:
     url: RemoteUrl
     embedded: Credential | None
     sources: Credentials | None
-    resolver: Resolver | None = None
+    resolver: AddressResolver | None = None
     current: RemoteUrl = field(init=False)
 
     def __post_init__(self) -> None:

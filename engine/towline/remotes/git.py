@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -27,24 +26,23 @@ from towline.errors import (
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.ports import Phase, Traffic, Watch
-from towline.remotes.backends import Backend, BackendPair
+from towline.remotes.backends import Backend, GitBackends
 from towline.remotes.cache import Cache, ObjectMissing
 from towline.remotes.fetcher import (
-    Fetcher,
+    AddressResolver,
     FetchRequest,
     RefMissing,
     RemoteAddress,
     Requests,
-    Resolver,
 )
 from towline.remotes.url import RemoteUrl, WantedRef, parse_scope
 
 if TYPE_CHECKING:
     from towline.changes import Changes, RemoteEntry
     from towline.kinds import Kinds
-    from towline.remotes.asset_filter import AssetFilter
     from towline.remotes.credentials import Credentials
     from towline.remotes.objects import CacheReader, Commit
+    from towline.remotes.tree_filter import TreeFilter
 
 T = TypeVar("T")
 _AT_ONCE = 256
@@ -81,7 +79,7 @@ class GitRemote:
         credentials: Credentials | None = None,
         backend: Backend = Backend.AUTO,
         environment: Mapping[str, str] | None = None,
-        resolver: Resolver | None = None,
+        resolver: AddressResolver | None = None,
         trusts: Callable[[int], bool] | None = None,
     ) -> None:
         parsed, embedded = RemoteUrl.split(url) if isinstance(url, str) else (url, None)
@@ -100,9 +98,7 @@ class GitRemote:
             self._cleanup = weakref.finalize(self, remove)
             cache = folder / "cache.git"
         self._cache = Cache(cache.absolute(), trusts)
-        self._backend, self._environment = Backend(backend), dict(environment or {})
-        if self._backend is not Backend.AUTO:
-            _ = self._backends  # One that was asked for is missed at once.
+        self._backends = GitBackends(Backend(backend), self._cache, dict(environment or {}))
         self._requests = Requests(address, self._cache, self.traffic)
         self._blobs: dict[str, bytes] = {}
         self._open: CacheReader | None = None
@@ -110,15 +106,6 @@ class GitRemote:
         self._last: tuple[Revision, Limits] | None = None
         self._known: set[Revision] = set()
         """Commits that were in the cache; one that is missing now is damage."""
-
-    @cached_property
-    def _backends(self) -> BackendPair:
-        # Choosing runs git, and a remote that is asked only for its scope needs none.
-        return BackendPair.choose(self._backend, self._cache, self._environment)
-
-    @cached_property
-    def _fetcher(self) -> Fetcher:
-        return self._backends.fetcher()
 
     # --- the port: refs and fetching ----------------------------------------------------------
 
@@ -131,19 +118,19 @@ class GitRemote:
             raise self._with_default(error, limits, watch) from None
 
     def _choose(self, request: FetchRequest) -> Revision:
-        chosen = self._wanted.choose(self._fetcher.refs(self._wanted.names, request))
+        chosen = self._wanted.choose(self._backends.fetcher.refs(self._wanted.names, request))
         if chosen is None:
             raise self._missing(self._wanted, request)
         return chosen[1]
 
     def _missing(self, wanted: WantedRef, request: FetchRequest) -> RefNotFound:
         # Whether the repository is empty matters for the error alone.
-        empty = wanted.commit is None and not self._fetcher.refs((), request)
+        empty = wanted.commit is None and not self._backends.fetcher.refs((), request)
         return wanted.missing(self.url, empty=empty)
 
     def default_branch(self, limits: Limits, watch: Watch) -> str | None:
         """Return the short name of the branch that the remote's HEAD points to, if any."""
-        name = self._list(self._fetcher.head, limits, watch)
+        name = self._list(self._backends.fetcher.head, limits, watch)
         return name.removeprefix("refs/heads/") if name is not None else None
 
     def fetch(self, revision: Revision | None, limits: Limits, watch: Watch) -> Revision:
@@ -201,8 +188,8 @@ class GitRemote:
 
         def compare(reader: CacheReader) -> Changes:
             before, after = (_commit_of(reader, commit).tree for commit in (base, revision))
-            asset_filter = self._asset_filter(reader, kinds, limits)
-            items = tree_changes(before, after, self.scope, asset_filter, watch)
+            tree_filter = self._tree_filter(reader, kinds, limits)
+            items = tree_changes(before, after, self.scope, tree_filter, watch)
             rewritten = self._rewritten(base, revision, reader)
             return Changes(base=base, revision=revision, items=items, history_rewritten=rewritten)
 
@@ -215,7 +202,7 @@ class GitRemote:
 
         def read(reader: CacheReader) -> Mapping[AssetPath, RemoteEntry]:
             tree = _commit_of(reader, revision).tree
-            return tree_listing(tree, self.scope, self._asset_filter(reader, kinds, limits), watch)
+            return tree_listing(tree, self.scope, self._tree_filter(reader, kinds, limits), watch)
 
         self._close_reader()  # one that was opened for a few objects
         self._reader(many=True)
@@ -333,16 +320,16 @@ class GitRemote:
 
     def _fetch_ref(self, wanted: WantedRef, request: FetchRequest) -> Revision:
         try:
-            return self._fetcher.fetch(wanted, request)
+            return self._backends.fetcher.fetch(wanted, request)
         except RefMissing:
             raise self._missing(wanted, request) from None
 
     # --- reading ------------------------------------------------------------------------------
 
-    def _asset_filter(self, reader: CacheReader, kinds: Kinds, limits: Limits) -> AssetFilter:
-        from towline.remotes.asset_filter import AssetFilter
+    def _tree_filter(self, reader: CacheReader, kinds: Kinds, limits: Limits) -> TreeFilter:
+        from towline.remotes.tree_filter import TreeFilter
 
-        return AssetFilter(reader, kinds, limits, self.traffic, self._blobs)
+        return TreeFilter(reader, kinds, limits, self.traffic, self._blobs)
 
     def _rewritten(self, base: Revision, revision: Revision, reader: CacheReader) -> bool | None:
         from towline.remotes.objects import rewritten

@@ -21,8 +21,8 @@ from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, Revision
 from towline.ports import Phase, Traffic, Watch
-from towline.remotes.asset_filter import AssetFilter
 from towline.remotes.compare import tree_changes, tree_listing
+from towline.remotes.tree_filter import TreeFilter
 from towline.remotes.trees import Files, commit_content, object_id, put_files
 
 
@@ -131,7 +131,7 @@ class MemoryRemote:
             self._tree(base),
             self._tree(revision),
             self.scope,
-            self._asset_filter(kinds, limits),
+            self._tree_filter(kinds, limits),
             watch,
         )
         rewritten = self.rewritten(base, revision)
@@ -140,8 +140,8 @@ class MemoryRemote:
     def listing(
         self, revision: Revision, kinds: Kinds, limits: Limits, watch: Watch
     ) -> Mapping[AssetPath, RemoteEntry]:
-        asset_filter = self._asset_filter(kinds, limits)
-        return tree_listing(self._tree(revision), self.scope, asset_filter, watch)
+        tree_filter = self._tree_filter(kinds, limits)
+        return tree_listing(self._tree(revision), self.scope, tree_filter, watch)
 
     def rewritten(self, base: Revision, revision: Revision) -> bool | None:
         if base == revision:
@@ -203,5 +203,5 @@ class MemoryRemote:
             raise ContentMissing(digests=(revision,))
         return self.repository.commits[revision][0]
 
-    def _asset_filter(self, kinds: Kinds, limits: Limits) -> AssetFilter:
-        return AssetFilter(self, kinds, limits, self.traffic, self._blobs)
+    def _tree_filter(self, kinds: Kinds, limits: Limits) -> TreeFilter:
+        return TreeFilter(self, kinds, limits, self.traffic, self._blobs)

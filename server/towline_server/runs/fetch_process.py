@@ -55,7 +55,7 @@ _PASSED = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchProcess:
-    """A `fetching.Fetcher` whose children fetch one after another (`FetchChildren`).
+    """A `fetching.FetchRevision` whose children fetch one after another (`FetchChildren`).
 
     ``networks`` are those beyond the public ones that it may connect to. ``environment`` is
     what the child gets of this machine's: CA files, and the path of git.

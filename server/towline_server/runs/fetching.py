@@ -197,7 +197,7 @@ class FetchTarget:
         return self.repository.cache, self.repository.ref, self.revision
 
 
-Fetcher: TypeAlias = Callable[[FetchTarget, Watch], Revision]
+FetchRevision: TypeAlias = Callable[[FetchTarget, Watch], Revision]
 """Fetches; raises as `towline.ports.Remote.fetch`."""
 
 
@@ -230,7 +230,7 @@ class SharedFetches:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        fetcher: FetchRevision,
         *,
         now: Callable[[], datetime],
         at_once: AtOnce | None = None,

@@ -13,7 +13,7 @@ _NAME = "listed.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedFiles:
     """A file in the cache. One that is damaged, or of other settings, lists nothing."""
 
     settings: str

@@ -23,7 +23,7 @@ from towline.ports import Phase
 from towline.remotes.cache import Cache
 from towline.remotes.fetcher import FetchRequest
 
-from .listed import Listed
+from .listed import ListedFiles
 from .ports import Entry, Source
 
 BRANCH = "refs/heads/main"
@@ -54,7 +54,7 @@ def snapshot(source: Source, cache: Cache, settings: str, request: FetchRequest)
     if before is None and last is not None:
         cache.discard()  # it is damaged, and filled again
     with closing(_store(cache)) as store:
-        listed = Listed.load(cache.path, settings)
+        listed = ListedFiles.load(cache.path, settings)
         reading = _Reading(source, store, listed, request)
         tree = reading.tree()
         if before is None or before.tree != tree:
@@ -112,7 +112,7 @@ class _Reading:
 
     source: Source
     store: DiskObjectStore
-    listed: Listed
+    listed: ListedFiles
     request: FetchRequest
     files: dict[str, ObjectID] = field(default_factory=dict)
     """The blob of each path."""

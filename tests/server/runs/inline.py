@@ -17,7 +17,7 @@ from towline_server.db import Database
 from towline_server.loops import ChangeSignal
 from towline_server.runs.domain import BackendName
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
-from towline_server.runs.fetching import Fetcher, FetchTarget, Repositories, SharedFetches
+from towline_server.runs.fetching import FetchRevision, FetchTarget, Repositories, SharedFetches
 from towline_server.runs.heartbeat import Heartbeat
 from towline_server.runs.queue import Leases, NotTaken
 from towline_server.runs.service import Runs
@@ -71,7 +71,7 @@ def open_inline(
     sealer: Sealer,
     cache_dir: Path,
     *,
-    fetcher: Fetcher = fetch_here,
+    fetcher: FetchRevision = fetch_here,
     limits: Limits = Limits(total_seconds=60),
     boundary: Boundary = pass_boundary,
 ) -> Runs:

@@ -24,7 +24,7 @@ from towline_server.runs.delegation import OrchestratedBackend
 from towline_server.runs.domain import BackendName, Lease, Run
 from towline_server.runs.execute import Boundary, Tools, pass_boundary
 from towline_server.runs.external import ExternalBackend, ExternalWork
-from towline_server.runs.fetching import Fetcher, Repositories, SharedFetches
+from towline_server.runs.fetching import FetchRevision, Repositories, SharedFetches
 from towline_server.runs.heartbeat import Heartbeat
 from towline_server.runs.queue import Leases
 from towline_server.runs.reaper import Reaper
@@ -90,7 +90,7 @@ class Runner:
     """The service, the reaper, and as many workers as a test wants."""
 
     tenant: GitTenant
-    fetcher: Fetcher = fetch_here
+    fetcher: FetchRevision = fetch_here
     orchestrators: Sequence[SteppedOrchestrator] = ()
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from towline.ports import Watch
 from towline.pull import pull
 from towline.remotes.memory import MemoryRemote
 from towline.stores.directory import database
-from towline.stores.directory.rows import asset_row_of
+from towline.stores.directory.rows import tracked_asset_of
 from towline.stores.directory.store import DirectoryStore
 from towline.testing.plans import (
     KnownContents,
@@ -226,7 +226,7 @@ def test_a_status_makes_records_of_what_changed_alone(root, monkeypatch):
 
     def of_row(row):
         rows.append(row)
-        return asset_row_of(row)
+        return tracked_asset_of(row)
 
     def look(store):
         found = now(store).changed_records()
@@ -234,7 +234,7 @@ def test_a_status_makes_records_of_what_changed_alone(root, monkeypatch):
 
     counted(root, lambda store: list(now(store).records()))
     (root / "d8/f8").write_bytes(b"edited")
-    monkeypatch.setattr(database, "asset_row_of", of_row)
+    monkeypatch.setattr(database, "tracked_asset_of", of_row)
     assert counted(root, look)["read"] == 1, "the edited file"
     assert len(rows) <= CHANGED
 

@@ -24,9 +24,9 @@ from towline.stores.directory.rows import (
     AMONG,
     COLUMNS,
     HASHED,
-    AssetRow,
     RowsAhead,
-    asset_row_of,
+    TrackedAsset,
+    tracked_asset_of,
     write_edits,
 )
 from towline.stores.directory.schema import FORMAT, UPGRADES, connect
@@ -165,16 +165,16 @@ class StateDatabase:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def _assets(self, where: str, *values: object) -> list[AssetRow]:
+    def _assets(self, where: str, *values: object) -> list[TrackedAsset]:
         rows = self._connection.execute(f"SELECT {COLUMNS} FROM assets {where}", values)  # noqa: S608 - constants
-        return [asset_row_of(row) for row in rows]
+        return [tracked_asset_of(row) for row in rows]
 
-    def asset(self, asset_id: str) -> AssetRow | None:
+    def asset(self, asset_id: str) -> TrackedAsset | None:
         """Return the asset with this id."""
         known = self._ahead.by_id
         return known[asset_id] if asset_id in known else self._one("id", asset_id)
 
-    def _one(self, column: str, value: str) -> AssetRow | None:
+    def _one(self, column: str, value: str) -> TrackedAsset | None:
         return next(iter(self._assets(f"WHERE {column} = ?", value)), None)
 
     def read_ahead(self, paths: Iterable[str], asset_ids: Iterable[str]) -> None:
@@ -193,11 +193,11 @@ class StateDatabase:
         """Forget what was read ahead."""
         self._ahead = RowsAhead()
 
-    def assets(self) -> list[AssetRow]:
+    def assets(self) -> list[TrackedAsset]:
         """Return every asset, by id."""
         return self._assets("ORDER BY id")
 
-    def assets_of(self, asset_ids: Iterable[str]) -> list[AssetRow]:
+    def assets_of(self, asset_ids: Iterable[str]) -> list[TrackedAsset]:
         """Return the assets with these ids, by id."""
         asked = json.dumps(list(asset_ids))
         return self._assets(f"WHERE id {AMONG} ORDER BY id", asked)
@@ -206,21 +206,21 @@ class StateDatabase:
         """Return the row of each asset for `PulledFiles`."""
         return self._connection.execute(_PULLED).fetchall()
 
-    def placed_at(self, path: str) -> AssetRow | None:
+    def placed_at(self, path: str) -> TrackedAsset | None:
         """Return the asset whose last known path this is."""
         known = self._ahead.placed
         return known[path] if path in known else self._one("place", path)
 
-    def aligned_at(self, path: str) -> AssetRow | None:
+    def aligned_at(self, path: str) -> TrackedAsset | None:
         """Return the asset whose aligned path this is."""
         known = self._ahead.aligned
         return known[path] if path in known else self._one("aligned_path", path)
 
-    def with_embedded_id(self, embedded_id: str) -> list[AssetRow]:
+    def with_embedded_id(self, embedded_id: str) -> list[TrackedAsset]:
         """Return the assets that embed this id, by id."""
         return self._assets("WHERE embedded_id = ? ORDER BY id", embedded_id)
 
-    def lagging(self) -> list[AssetRow]:
+    def lagging(self) -> list[TrackedAsset]:
         """Return the assets whose base is behind, by id."""
         return self._assets("WHERE lagging ORDER BY id")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from towline.stores.directory.digests import DigestCache
     from towline.stores.directory.disk import Disk
     from towline.stores.directory.files import FileStat
-    from towline.stores.directory.rows import AssetRow
+    from towline.stores.directory.rows import TrackedAsset
 
 
 class EditedRenames:
@@ -46,7 +46,7 @@ class EditedRenames:
         self._last: tuple[object, dict[AssetPath, AssetPath]] | None = None
 
     def find(
-        self, missing: Sequence[AssetRow], new: Mapping[AssetPath, FileStat]
+        self, missing: Sequence[TrackedAsset], new: Mapping[AssetPath, FileStat]
     ) -> dict[AssetId, AssetPath]:
         """Return the new path of each of the missing assets that has one."""
         gone = {
@@ -64,7 +64,7 @@ class EditedRenames:
         return {gone[old].id: path for old, path in pairs.items()}
 
     def _pairs(
-        self, gone: Sequence[AssetRow], new: Mapping[AssetPath, FileStat]
+        self, gone: Sequence[TrackedAsset], new: Mapping[AssetPath, FileStat]
     ) -> dict[AssetPath, AssetPath]:
         # The limits of similarity, before files are read to know their digests.
         few = len(gone) * len(new) <= MAX_CANDIDATES**2
@@ -75,7 +75,7 @@ class EditedRenames:
         return {}
 
     def _compared(
-        self, gone: Sequence[AssetRow], files: Mapping[AssetPath, FileStat], mode: Renames
+        self, gone: Sequence[TrackedAsset], files: Mapping[AssetPath, FileStat], mode: Renames
     ) -> dict[AssetPath, AssetPath]:
         digests = {
             path: checked.digest
@@ -94,7 +94,7 @@ class EditedRenames:
         return self._last[1]
 
     def _worth_reading(
-        self, gone: Sequence[AssetRow], new: Mapping[AssetPath, FileStat], mode: Renames
+        self, gone: Sequence[TrackedAsset], new: Mapping[AssetPath, FileStat], mode: Renames
     ) -> dict[AssetPath, FileStat]:
         """Return the files that an embedded id or a fitting size may pair with what is gone."""
         from towline.content.similarity import can_be_similar
@@ -123,7 +123,7 @@ class EditedRenames:
         return asset if content is None else with_embedded_id(asset, content, pointer)
 
     def _paired(
-        self, gone: Sequence[AssetRow], new: Sequence[RemoteAsset], mode: Renames
+        self, gone: Sequence[TrackedAsset], new: Sequence[RemoteAsset], mode: Renames
     ) -> dict[AssetPath, AssetPath]:
         from towline.merge.embedded import ids_of_two
 

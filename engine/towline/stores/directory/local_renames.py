@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from towline.stores.directory.database import StateDatabase
     from towline.stores.directory.disk import Disk
     from towline.stores.directory.edited_renames import EditedRenames
-    from towline.stores.directory.rows import AssetRow
+    from towline.stores.directory.rows import TrackedAsset
     from towline.stores.directory.scan import FolderScan
 
 _SAVED_EDIT = re.compile(r"\.local-[0-9a-f]{8}(-[0-9]+)?(/|$)")
@@ -74,7 +74,7 @@ class LocalRenames:
         """The renames that are not in the state file yet: the new path and its kind."""
         return {asset_id: (path, self.kind(path)) for asset_id, path in self._moved.items()}
 
-    def tracked(self, pulled: PulledFiles | None = None) -> list[AssetRow]:
+    def tracked(self, pulled: PulledFiles | None = None) -> list[TrackedAsset]:
         """Return every asset, or those that are not as they were pulled."""
         if pulled is None:
             rows = self._state.assets()
@@ -83,12 +83,12 @@ class LocalRenames:
             rows = self._state.assets_of(changed) if changed else []
         return [self.with_place(row) for row in rows]
 
-    def with_place(self, row: AssetRow) -> AssetRow:
+    def with_place(self, row: TrackedAsset) -> TrackedAsset:
         """Return the row with the path of a pending rename."""
         place = self._moved.get(row.id)
         return row if place is None else row._replace(place=place, kind=self.kind(place))
 
-    def placed_at(self, path: AssetPath) -> AssetRow | None:
+    def placed_at(self, path: AssetPath) -> TrackedAsset | None:
         """Return the asset whose file is at this path, as far as is known."""
         moved = self._moved_to.get(path)
         if moved is not None and (row := self._state.asset(moved)) is not None:
@@ -96,14 +96,14 @@ class LocalRenames:
         row = self._state.placed_at(path)
         return None if row is None or row.id in self._moved else row
 
-    def returned_to(self, path: AssetPath) -> AssetRow | None:
+    def returned_to(self, path: AssetPath) -> TrackedAsset | None:
         """Return the absent asset that a new file at this path restores."""
         row = self._state.aligned_at(path)
         if row is None or row.place is not None:
             return None
         return row._replace(kind=self.kind(path))
 
-    def renamed_to(self, path: AssetPath, digest: Digest) -> AssetRow | None:
+    def renamed_to(self, path: AssetPath, digest: Digest) -> TrackedAsset | None:
         """Return the asset that was renamed to this path, of a new file with this digest."""
         known = self._scan is not None and path in self._scan.untracked
         if any(self.is_missing(AssetPath(place)) for place in self._state.paths_of(digest)):

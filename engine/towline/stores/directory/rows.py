@@ -25,7 +25,7 @@ COLUMNS = (
 )
 
 
-class AssetRow(NamedTuple):
+class TrackedAsset(NamedTuple):
     """A tracked asset: its record without ours, and its last known path (``place``).
 
     ``executable`` is the bit as last written, for file systems that do not store it.
@@ -53,7 +53,7 @@ class AssetRow(NamedTuple):
         )
 
 
-def asset_row_of(row: Sequence[Any]) -> AssetRow:
+def tracked_asset_of(row: Sequence[Any]) -> TrackedAsset:
     """Decode a row of `COLUMNS`."""
     (asset_id, kind, *states, seen_reason, place, size, embedded_id, executable) = row
     base = _state(*states[:3])
@@ -64,7 +64,7 @@ def asset_row_of(row: Sequence[Any]) -> AssetRow:
         executable = known.executable
     if seen_reason is not None:
         recorded = NonAsset(path=AssetPath(states[3]), reason=NonAssetReason(seen_reason))
-    return AssetRow(
+    return TrackedAsset(
         id=AssetId(asset_id),
         kind=kind,
         base=base,
@@ -120,9 +120,9 @@ class RowsAhead:
     """What lookups by some paths and ids find, until a row is written or the reading ends."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, AssetRow | None] = {}
-        self.placed: dict[str, AssetRow | None] = {}
-        self.aligned: dict[str, AssetRow | None] = {}
+        self.by_id: dict[str, TrackedAsset | None] = {}
+        self.placed: dict[str, TrackedAsset | None] = {}
+        self.aligned: dict[str, TrackedAsset | None] = {}
         self.hashed: dict[str, HashedFile | None] = {}
         self.released: dict[str, AssetId | None] = {}
         self.used: dict[str, bool] = {}
@@ -135,9 +135,9 @@ class RowsAhead:
         def among(asked: Sequence[str], select: str) -> sqlite3.Cursor:
             return connection.execute(f"{select} {AMONG}", (json.dumps(asked),))
 
-        def assets(column: str, asked: Sequence[str]) -> list[AssetRow]:
+        def assets(column: str, asked: Sequence[str]) -> list[TrackedAsset]:
             rows = among(asked, f"SELECT {COLUMNS} FROM assets WHERE {column}")  # noqa: S608 - constants
-            return [asset_row_of(row) for row in rows]
+            return [tracked_asset_of(row) for row in rows]
 
         for by_path in (self.placed, self.aligned, self.hashed, self.released):
             by_path.update(dict.fromkeys(paths))

@@ -12,7 +12,7 @@ from towline.names import NamePolicy
 from towline.stores.directory.digests import DigestCache, PulledFiles
 from towline.stores.directory.disk import Disk
 from towline.stores.directory.files import FileStat, FileType, stat_entries
-from towline.stores.directory.rows import AssetRow
+from towline.stores.directory.rows import TrackedAsset
 from towline.stores.directory.state_folder import STATE_FOLDER
 
 
@@ -48,7 +48,7 @@ class FolderScan:
     asset, ``missing`` the assets without a file, ``moved`` the renamed assets with their new paths.
     """
 
-    tracked: Sequence[AssetRow]
+    tracked: Sequence[TrackedAsset]
     files: Mapping[AssetPath, FileStat]
     untracked: Mapping[AssetPath, FileStat]
     missing: frozenset[AssetId]
@@ -58,7 +58,7 @@ class FolderScan:
 def scan_folder(
     disk: Disk,
     digests: DigestCache,
-    tracked: Callable[[], Sequence[AssetRow]],
+    tracked: Callable[[], Sequence[TrackedAsset]],
     *,
     names: NamePolicy,
     is_asset: Callable[[AssetPath], bool],
@@ -114,10 +114,10 @@ def _is_file(disk: Disk, path: str) -> bool:
 
 
 def _renames(
-    digests: DigestCache, missing: Iterable[AssetRow], untracked: Mapping[AssetPath, FileStat]
+    digests: DigestCache, missing: Iterable[TrackedAsset], untracked: Mapping[AssetPath, FileStat]
 ) -> Iterator[tuple[AssetId, AssetPath]]:
     """Yield renames: exactly one missing asset and one new file with the same digest."""
-    gone: dict[Digest, list[AssetRow]] = defaultdict(list)
+    gone: dict[Digest, list[TrackedAsset]] = defaultdict(list)
     sizes: set[int] = set()
     for row in missing:
         last = digests.last(row.place) if row.place is not None else None

@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from towline.stores.directory.database import StateDatabase
     from towline.stores.directory.disk import Disk
     from towline.stores.directory.local_renames import LocalRenames
-    from towline.stores.directory.rows import AssetRow
+    from towline.stores.directory.rows import TrackedAsset
     from towline.stores.directory.scan import FolderScan
 
 _PLANNED = re.compile("[0-9a-f]{24}")
-
-
 READ_BYTES = 64 * 1024 * 1024
 """The most bytes of a content that `DirectoryStore.read` returns."""
 
@@ -277,7 +275,7 @@ class WorkingCopy(DescribedProject):
         self.digests.clear_rows()
         return iter(records)
 
-    def _records_of(self, scan: FolderScan, rows: Sequence[AssetRow]) -> list[AssetRecord]:
+    def _records_of(self, scan: FolderScan, rows: Sequence[TrackedAsset]) -> list[AssetRecord]:
         """Return the records of these rows and of local-only files, by id."""
         records = [self._scanned_record(row, scan.files) for row in rows]
         placed = {record.ours.path for record in records if record.ours is not None}
@@ -303,7 +301,7 @@ class WorkingCopy(DescribedProject):
 
     # --- one asset ----------------------------------------------------------------------------
 
-    def record(self, row: AssetRow) -> AssetRecord:
+    def record(self, row: TrackedAsset) -> AssetRecord:
         """Return the current record of a tracked asset, which may have been renamed."""
         row = self._renames.with_place(row)
         if row.place is None:
@@ -336,7 +334,7 @@ class WorkingCopy(DescribedProject):
             if self._renames.placed_at(AssetPath(path)) is not None or self._renames.is_asset(path)
         ]
 
-    def _file(self, row: AssetRow) -> AssetState | None:
+    def _file(self, row: TrackedAsset) -> AssetState | None:
         if row.place is None:
             return None
         stat = self._disk.stat(row.place)
@@ -345,18 +343,20 @@ class WorkingCopy(DescribedProject):
             return None
         return self._ours(row.place, stat, row)
 
-    def _ours(self, path: AssetPath, stat: FileStat, row: AssetRow) -> AssetState | None:
+    def _ours(self, path: AssetPath, stat: FileStat, row: TrackedAsset) -> AssetState | None:
         checked = self.digests.hashed(path, stat)
         return None if checked is None else self._state_of(path, checked.digest, checked.stat, row)
 
     def _state_of(
-        self, path: AssetPath, digest: Digest, stat: FileStat, row: AssetRow | None
+        self, path: AssetPath, digest: Digest, stat: FileStat, row: TrackedAsset | None
     ) -> AssetState:
         recorded = row is not None and row.executable
         executable = stat.executable if self.keeps_executable else recorded
         return AssetState(path=path, digest=digest, executable=executable)
 
-    def _scanned_record(self, row: AssetRow, files: Mapping[AssetPath, FileStat]) -> AssetRecord:
+    def _scanned_record(
+        self, row: TrackedAsset, files: Mapping[AssetPath, FileStat]
+    ) -> AssetRecord:
         if row.place is None or row.place not in files:
             return self.record(row)
         stat = files[row.place]

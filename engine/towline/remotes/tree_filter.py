@@ -42,7 +42,7 @@ class EntryPath:
 
 
 @frozen
-class AssetFilter:
+class TreeFilter:
     """Turns entries into assets and non-assets.
 
     ``blobs`` caches the small blobs that are read to recognise pointers.
