@@ -168,7 +168,7 @@ async def resolve_conflict(
     plans, choice = context.services.plans, body.choice()
     if choice.content is not None:
         context.check_size(choice.content)
-    made = await wait_in_thread(lambda: plans.resolve(project.id, asset_id, choice))
+    [made] = await wait_in_thread(lambda: plans.resolve(project.id, {asset_id: choice}))
     return shown_resolution(made)
 
 

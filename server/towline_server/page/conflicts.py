@@ -134,7 +134,7 @@ def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
         choice = settling(party, form)
         if choice.content is not None:
             visitor.check_size(choice.content)
-        visitor.services.plans.resolve(project.id, asset_id, choice, found=found)
+        visitor.services.plans.resolve(project.id, {asset_id: choice}, found=found)
     except (InvalidResolution, InvalidValue, LimitExceeded):
         return _page(visitor, project, asset_id, form, found)
     return go(f"/ui/projects/{project.id}/conflicts/asset?id={quoted(asset_id)}")
@@ -175,7 +175,7 @@ def choose(
     if moved:
         return _list(visitor, project, wanted, found, moved=True)
     choices = {each.asset_id: Choice(side=side) for each in listed if each.gives_way}
-    visitor.services.plans.resolve_each(project.id, choices, found=found)
+    visitor.services.plans.resolve(project.id, choices, found=found)
     return go(_list_address(project.id, wanted))
 
 

@@ -17,13 +17,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from towline.apply import apply
-from towline.errors import (
-    Cancelled,
-    ContentMissing,
-    StalePlan,
-    StoreBusy,
-    TowlineError,
-)
+from towline.errors import Cancelled, ContentMissing, StalePlan, StoreBusy, TowlineError
 from towline.model import Revision
 from towline.plan import Plan
 from towline.ports import Applied, Watch
@@ -43,7 +37,7 @@ from towline_server.projects.store import SqlStore
 from .attempts import RETRIES, resume
 from .completion import Completion, check_lease, complete, complete_held, failed, refused, succeeded
 from .domain import Lease, RunMode
-from .fetching import FetchTarget, Repositories, Repository, SharedFetches
+from .fetching import FetchTarget, Repositories, SharedFetches
 from .heartbeat import RunToken, Stop
 from .inputs import Inputs, claim_inputs
 from .phases import Phases
@@ -98,7 +92,7 @@ class Execution:
 
     def __init__(self, tools: Tools, lease: Lease, token: RunToken) -> None:
         self._tools = tools
-        self._lease = lease
+        self._lease, self._run_id = lease, lease.run_id
         self._token = token
         self._inputs: Inputs | None = lease.inputs
         run = None if self._inputs is None else self._inputs.run
@@ -108,11 +102,6 @@ class Execution:
         token.write_progress = self._phase.write_progress
         self._fetched: Revision | None = None
         self._planned: _Planned | None = None
-
-    @property
-    def run_id(self) -> UUID:
-        """The run's id."""
-        return self._lease.run_id
 
     def run(self) -> None:
         """Execute the run to its end."""
@@ -158,10 +147,10 @@ class Execution:
                     continue
                 if not isinstance(error, TowlineError):
                     # What happened is the operator's to read.
-                    _LOG.exception("run %s failed", self.run_id)
+                    _LOG.exception("run %s failed", self._run_id)
+                level = logging.ERROR if isinstance(error, DiskFull) else logging.INFO
                 end = failed(error)
                 assert end.error is not None, "a run that failed has an error"
-                level = logging.ERROR if isinstance(error, DiskFull) else logging.INFO
                 self._log.add(level, f"failed: {end.error.message}")
                 self._end(end)
                 return False
@@ -184,7 +173,7 @@ class Execution:
 
         def follow(session: Session, now: datetime) -> None:
             # First, so that a parent which looks at its children sees that one follows.
-            row = find_row(session, self.run_id, lock=True)
+            row = find_row(session, self._run_id, lock=True)
             self._phase.write_found(row)
             if row.cancel_requested_at is None:
                 resume(session, row, now, counted=False)
@@ -210,16 +199,12 @@ class Execution:
             except FAILURES as error:
                 if not passes(error) or pause is None or self._token.why is Stop.LOST:
                     # Its lease expires, and the reaper ends it.
-                    _LOG.exception("the end of run %s could not be written", self.run_id)
+                    _LOG.exception("the end of run %s could not be written", self._run_id)
                     return
                 self._log.add(logging.WARNING, "its end waits", f": {shown(error)}")
                 self._tools.sleep(pause)
-        self._tools.boundary(self.run_id, "ended")
+        self._tools.boundary(self._run_id, "ended")
         self._tools.changes.changed()
-
-    def _complete(self, session: Session, completion: Completion) -> None:
-        """End the run in the transaction that writes to its project."""
-        complete_held(session, self._lease, completion, found=self._phase.at_end())
 
     def _watch(self, now: datetime | None = None) -> Watch:
         return Watch(progress=self._phase.note, cancel=self._token, now=now)
@@ -234,8 +219,8 @@ class Execution:
         """Return what was read when the run was taken, or since the project was overtaken."""
         if self._inputs is None:
             with self._tools.database.writing() as session:
-                hold_projects(session, [self.run_id])
-                row, now = find_now(session, self.run_id)
+                hold_projects(session, [self._run_id])
+                row, now = find_now(session, self._run_id)
                 self._inputs = self._tools.read_inputs(session, row, now)
                 check_lease(session, self._lease)
         return self._inputs
@@ -245,7 +230,7 @@ class Execution:
     def _fetch(self) -> bool:
         if self._token.is_set():
             raise Cancelled
-        self._tools.boundary(self.run_id, "fetching")
+        self._tools.boundary(self._run_id, "fetching")
         inputs = self._read()
         check_request(inputs.run.request, inputs.project)
         run = inputs.run
@@ -254,7 +239,7 @@ class Execution:
         # A fetch that failed before this attempt may begin does not serve it.
         since = max(run.created_at, run.attempts.not_before or run.created_at)
         self._ensure_fetched(inputs, target, since, inputs.at)
-        self._tools.boundary(self.run_id, "fetched")
+        self._tools.boundary(self._run_id, "fetched")
         return True
 
     def _ensure_fetched(
@@ -262,7 +247,7 @@ class Execution:
     ) -> None:
         """Fetch the revision that the batch resolved, unless it is cached, or else the ref."""
         repository = inputs.repository
-        if target is None or not _has(repository, target):
+        if target is None or not repository.has(target):
             limits = self._tools.repositories.limits
             wanted = FetchTarget(repository=repository, limits=limits, revision=target)
             self._log.note(f"fetching {target or repository.ref} of {repository.url}")
@@ -271,14 +256,17 @@ class Execution:
         else:
             self._log.note(f"{target} was fetched before")
         self._fetched = target
-        at = self._set_target(inputs, target)
+        at = self._find(inputs, "target", target)
         known = inputs.run.target_committed_at if inputs.run.window is None else inputs.tip
         if inputs.run.batch_id is not None and known is None:
             self._tools.leases.set_target(self._lease, target, at)
 
-    def _set_target(self, inputs: Inputs, target: Revision) -> datetime | None:
-        at = self._tools.repositories.commit_time(inputs.repository, target)
-        self._phase.found |= {"target_revision": target, "target_committed_at": at}
+    def _find(self, inputs: Inputs, name: str, revision: Revision | None) -> datetime | None:
+        """Have the run's base or target written with its next phase; return its commit's time."""
+        at = None
+        if revision is not None:
+            at = self._tools.repositories.commit_time(inputs.repository, revision)
+        self._phase.found |= {f"{name}_revision": revision, f"{name}_committed_at": at}
         return at
 
     def _choose_target(self, inputs: Inputs) -> Revision:
@@ -287,7 +275,7 @@ class Execution:
         if inputs.run.window is None:
             return self._fetched
         found = self._tools.windows.after(inputs, self._fetched, self._watch())
-        self._set_target(inputs, found.end)
+        self._find(inputs, "target", found.end)
         self._phase.found["windows_left"] = found.left
         return found.end
 
@@ -297,10 +285,10 @@ class Execution:
         if self._end_unchanged():
             return False
         self._enter(RunState.COMPARING)
-        self._tools.boundary(self.run_id, "comparing")
+        self._tools.boundary(self._run_id, "comparing")
         inputs = self._read()
         plan = self._plan(inputs).plan
-        self._tools.boundary(self.run_id, "validating")
+        self._tools.boundary(self._run_id, "validating")
         if plan.refused:
             self._end(refused(report_of(plan)))
             return False
@@ -324,16 +312,16 @@ class Execution:
             if transaction.row.fence != inputs.fence:
                 self._inputs = None
                 return False
-            ours = store.lookups(transaction)
-            plan = unchanged_plan(request, ours, remote, target, options)
+            plan = unchanged_plan(request, store.lookups(transaction), remote, target, options)
             if plan is None:
                 return False
-            self._find_base(inputs, target)
+            self._find(inputs, "base", target)
             self._log.note(f"nothing is new since {target}")
-            self._complete(transaction.session, succeeded(report_of(plan)))
-            self._tools.boundary(self.run_id, "committing")
+            end, found = succeeded(report_of(plan)), self._phase.at_end()
+            complete_held(transaction.session, self._lease, end, found=found)
+            self._tools.boundary(self._run_id, "committing")
         self._tools.changes.changed()
-        self._tools.boundary(self.run_id, "ended")
+        self._tools.boundary(self._run_id, "ended")
         return True
 
     def _plan(self, inputs: Inputs) -> _Planned:
@@ -357,15 +345,9 @@ class Execution:
         ):
             plan = plan_for(request, ours, remote, revision, options, self._watch())
             moment = ours.moment
-        self._find_base(inputs, plan.before.base)
+        self._find(inputs, "base", plan.before.base)
         self._log.note(summary_of(plan))
         return _Planned(plan=plan, at=moment)
-
-    def _find_base(self, inputs: Inputs, base: Revision | None) -> None:
-        at = None
-        if base is not None:
-            at = self._tools.repositories.commit_time(inputs.repository, base)
-        self._phase.found |= {"base_revision": base, "base_committed_at": at}
 
     # --- applying -----------------------------------------------------------------------------
 
@@ -388,15 +370,16 @@ class Execution:
             planned = self._planned
             assert planned is not None, "it was just made"
         now = self._enter(RunState.APPLYING)
-        self._tools.boundary(self.run_id, "applying")
+        self._tools.boundary(self._run_id, "applying")
         inputs, report = self._read(), report_of(planned.plan)
 
         def before_commit(session: Session, applied: Applied) -> None:
             if inputs.run.request.checkout is not None:
                 Projects(session).bind(inputs.project.id, inputs.run.request.checkout)
             self._log.note(f"applied as pull {applied.number}" if applied.number else "applied")
-            self._complete(session, succeeded(report, pull=applied.number))
-            self._tools.boundary(self.run_id, "committing")
+            end = succeeded(report, pull=applied.number)
+            complete_held(session, self._lease, end, found=self._phase.at_end())
+            self._tools.boundary(self._run_id, "committing")
 
         store = SqlStore(
             self._tools.database,
@@ -404,15 +387,10 @@ class Execution:
             fence=inputs.fence,
             planned_at=planned.at,
             before_commit=before_commit,
-            run_id=self.run_id,
+            run_id=self._run_id,
         )
         with inputs.repository.cached() as remote:
             apply(planned.plan, store, contents=remote, watch=self._watch(now=now))
         self._tools.changes.changed()
-        self._tools.boundary(self.run_id, "ended")
+        self._tools.boundary(self._run_id, "ended")
         return False
-
-
-def _has(repository: Repository, revision: Revision) -> bool:
-    with repository.cached() as remote:
-        return remote.has(revision)

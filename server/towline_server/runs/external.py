@@ -59,7 +59,7 @@ from .states import (
     may_follow,
     progress_in,
 )
-from .tables import RunRow, find_row, run_of
+from .tables import RunRow, find_row, lease_of, run_of
 
 _FAILURES: Mapping[ReasonCode, tuple[ResultClass, Fault]] = MappingProxyType(
     {
@@ -238,7 +238,7 @@ class ExternalWork:
         found: dict[str, Any] = {}
         if window is not None and run.window is not None:
             found = {"target_revision": made.revision, "windows_left": window.left}
-        self._complete(lease, run, _Sent(plan=made, contents=contents, found=found))
+        self._complete(lease, run, made, _SentContents(contents), found)
         self._changes.changed()
         return self._run(run_id)
 
@@ -297,18 +297,16 @@ class ExternalWork:
             held = row.lease_token or ""
             if not compare_digest(held.encode(), token.encode()) or not held:
                 raise LeaseLost(run_id=str(run_id))
-            lease = Lease(
-                run_id=run_id,
-                project_id=row.project_id,
-                tenant_id=row.tenant_id,
-                host=row.host,
-                parent_id=row.parent_id,
-                token=held,
-            )
-            return lease, run_of(row)
+            return lease_of(row, held), run_of(row)
 
-    def _complete(self, lease: Lease, run: Run, sent: _Sent) -> None:
-        plan, found = sent.plan, sent.found
+    def _complete(
+        self,
+        lease: Lease,
+        run: Run,
+        plan: Plan,
+        contents: _SentContents,
+        found: Mapping[str, Any],
+    ) -> None:
         report = report_of(plan)
         self._advance(lease, run.state, RunState.VALIDATING)
         if plan.refused or run.request.mode is RunMode.DRY_RUN:
@@ -333,7 +331,7 @@ class ExternalWork:
             before_commit=before_commit,
             run_id=run.id,
         )
-        apply(plan, store, contents=_SentContents(sent.contents), watch=Watch(now=now))
+        apply(plan, store, contents=contents, watch=Watch(now=now))
 
     def _advance(self, lease: Lease, state: RunState, goal: RunState) -> None:
         """Go through every phase up to one; an executor need not report each."""
@@ -358,15 +356,6 @@ class ExternalWork:
 def _record(session: Session, lease: Lease, completion: Completion) -> None:
     state = completion.state
     record_in(session, lease.project_id, Action.RUN_COMPLETED, lease.run_id, state=state)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sent:
-    """What an executor completes a run with, and what its row stores beside."""
-
-    plan: Plan
-    contents: Mapping[Digest, bytes]
-    found: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

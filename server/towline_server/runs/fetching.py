@@ -77,6 +77,11 @@ class Repository:
             self.url, ref=self.ref, scope=self.scope, cache=self.cache, backend=backend
         )
 
+    def has(self, revision: Revision) -> bool:
+        """Whether a revision is among the fetched objects."""
+        with self.cached() as remote:
+            return remote.has(revision)
+
 
 class Repositories:
     """The repositories of a database's projects.

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from . import domain
 from .states import RunState
-from .tables import WITHOUT_REPORT, RunRow, listed_run
+from .tables import RunRow, list_runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,5 +79,5 @@ def latest_of_kinds(
     rank = func.row_number().over(partition_by=RunRow.kind, order_by=newest).label("rank")
     ranked = select(RunRow.id, rank).where(*wanted.conditions()).subquery()
     query = select(RunRow).join(ranked, RunRow.id == ranked.c.id).where(ranked.c.rank == 1)
-    found = (listed_run(row) for row in session.scalars(query.options(*WITHOUT_REPORT)))
+    found = list_runs(session, query)
     return {each.request.kind: each for each in found if each.request.kind is not None}

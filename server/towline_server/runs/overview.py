@@ -23,7 +23,7 @@ from towline_server.projects.tables import ProjectRow
 
 from .domain import Run, RunMode
 from .states import TERMINAL, UNENDED, ResultClass
-from .tables import WITHOUT_REPORT, RunRow, listed_run
+from .tables import RunRow, list_runs
 
 
 class ProjectState(StrEnum):
@@ -109,8 +109,8 @@ def _newest(states: Sequence[str]) -> ScalarSelect[UUID]:
 
 def _runs(session: Session, ids: Sequence[UUID | None]) -> Mapping[UUID, Run]:
     wanted = [each for each in ids if each is not None]
-    query = select(RunRow).where(RunRow.id.in_(wanted)).options(*WITHOUT_REPORT)
-    return {row.id: listed_run(row) for row in session.scalars(query)}
+    found = list_runs(session, select(RunRow).where(RunRow.id.in_(wanted)))
+    return {run.id: run for run in found}
 
 
 def _behind(session: Session, ids: Sequence[UUID]) -> Mapping[UUID, int]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
 from threading import Lock
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.apply import apply, check_kinds
@@ -54,16 +53,14 @@ from .conflicts import (
 )
 from .domain import RunRequest
 from .fetching import FetchTarget, Repositories, Repository, SharedFetches
+from .last_fetched import last_fetched, note_fetched
 from .planning import check_request, options_of, plan_for, settings_left_to
 from .previews import Preview, preview_at
-from .tables import RunRow
 
 T = TypeVar("T")
 
 _REMEMBERED = 16
 """Statuses and conflicts of projects; each may have 1,000 assets."""
-_SKEW = timedelta(seconds=1)
-"""Bindings are stamped by a server's clock, runs by the database's."""
 
 
 class Plans:
@@ -100,7 +97,14 @@ class Plans:
                 plan = plan_for(request, ours, remote, revision, options)
         if request.revision is None:
             self._note_fetched(project, revision)
-        return self._store(project_id, plan, settings_left_to(project, request))
+        settings = settings_left_to(project, request)
+        with self._database.writing() as session:
+            hold(session, project_id)
+            now = database_now(session)
+            plan_id = StoredPlans(session, project_id).put(plan, now, settings)
+            record_in(session, project_id, Action.PLAN_STORED, plan_id, revision=plan.revision)
+        plan = replace(plan, source=None)
+        return PlanEntry(id=plan_id, created_at=now, plan=plan, settings=settings)
 
     def preview(self, project: Project, *, exists: bool = False) -> Preview:
         """Fetch, and return what would be an asset of a project, which need not exist.
@@ -250,13 +254,6 @@ class Plans:
             return explain(states, reader.read, rules), reader.saved
 
     def resolve(
-        self, project_id: UUID, asset_id: str, choice: Choice, *, found: Conflicts | None = None
-    ) -> SavedResolution:
-        """Save how the conflict of one asset is settled. Raises as `resolve_each`."""
-        [made] = self.resolve_each(project_id, {asset_id: choice}, found=found)
-        return made
-
-    def resolve_each(
         self,
         project_id: UUID,
         choices: Mapping[str, Choice],
@@ -365,16 +362,6 @@ class Plans:
         if revision is not None and not remote.has(revision):
             self._fetch(repository, revision)
 
-    def _store(self, project_id: UUID, plan: Plan, settings: Mapping[str, str]) -> PlanEntry:
-        with self._database.writing() as session:
-            hold(session, project_id)
-            now = database_now(session)
-            plan_id = StoredPlans(session, project_id).put(plan, now, settings)
-            record_in(session, project_id, Action.PLAN_STORED, plan_id, revision=plan.revision)
-        return PlanEntry(
-            id=plan_id, created_at=now, plan=replace(plan, source=None), settings=settings
-        )
-
     def _check_fresh(self, project: Project, entry: PlanEntry) -> None:
         """Check what the store does not compare: the project's kinds, settings and binding."""
         check_kinds(entry.plan, project.kinds)
@@ -396,43 +383,12 @@ class Plans:
             self._note_fetched(project, revision)
             return revision
         with self._database.reading() as session:
-            bound = session.get(BindingRow, project.id)
-            found = None if bound is None else _fetched_last(session, bound)
+            found = last_fetched(session, project.id)
         if found is not None:
             return found
         with SqlStore(self._database, project.id).snapshot() as ours:
             return ours.state().base
 
     def _note_fetched(self, project: Project, revision: Revision) -> None:
-        """Record what was fetched, unless the project is bound to something else by now."""
-        bound = project.bound
-        same = (
-            BindingRow.project_id == project.id,
-            BindingRow.connection_id == bound.connection_id,
-            BindingRow.ref == bound.ref,
-            BindingRow.scope == bound.scope,
-        )
         with self._database.writing() as session:
-            values = {"fetched_revision": revision, "fetched_at": database_now(session)}
-            session.execute(update(BindingRow).where(*same).values(**values))
-
-
-def _fetched_last(session: Session, bound: BindingRow) -> Revision | None:
-    """Return what was fetched last under a binding, by a run or without one."""
-    row = session.execute(_fetched_by_runs(bound).limit(1)).first()
-    if row is None or (bound.fetched_at is not None and row.at < bound.fetched_at):
-        return bound.fetched_revision
-    return cast(Revision, row.target_revision)
-
-
-def _fetched_by_runs(bound: BindingRow) -> Select[Revision | None, datetime]:
-    """Select the revisions that runs fetched since the project was bound so, newest first."""
-    run = RunRow
-    at = func.coalesce(run.completed_at, run.updated_at).label("at")
-    fetched = select(run.target_revision, at).where(
-        run.project_id == bound.project_id,
-        run.connection_id == bound.connection_id,
-        run.target_revision.is_not(None),
-        run.created_at >= bound.bound_at - _SKEW,
-    )
-    return fetched.order_by(run.created_at.desc(), run.position.desc(), run.id)
+            note_fetched(session, project, revision)

@@ -14,7 +14,7 @@ from towline_server.projects.changes import record_in
 from towline_server.projects.locking import hold, hold_writers
 
 from .schedule_tables import ScheduleRow
-from .schedules import Schedule, ScheduleSpec, place, spec_of
+from .schedules import Schedule, ScheduleSpec, place, schedule_of
 
 MOST = 50
 """Schedules that a project may have by itself."""
@@ -32,7 +32,7 @@ class ProjectSchedules:
 
     def get(self, schedule_id: UUID) -> Schedule:
         """Return a schedule of the project, of a sync too. Raises NotFound."""
-        return _schedule(self._row(schedule_id))
+        return schedule_of(self._row(schedule_id))
 
     def create(self, spec: ScheduleSpec, *, enabled: bool = True) -> Schedule:
         """Create a schedule; paused, it fires once it is enabled.
@@ -92,8 +92,4 @@ class ProjectSchedules:
         elif row.due_at is None:
             row.due_at = spec.rhythm.after(now)
         self._session.flush()
-        return _schedule(row)
-
-
-def _schedule(row: ScheduleRow) -> Schedule:
-    return Schedule(id=row.id, spec=spec_of(row), due_at=row.due_at)
+        return schedule_of(row)

@@ -28,7 +28,7 @@ from .domain import BackendName, Lease
 from .inputs import Inputs
 from .round_robin import Candidate, Excluded, next_in_turn
 from .states import ACTIVE, STARTS_AT, TERMINAL, RunState, may_reach
-from .tables import RunRow, find_now, held_by, hold_projects, is_free, waits
+from .tables import RunRow, find_now, held_by, hold_projects, is_free, lease_of, waits
 
 
 class NotTaken(StrEnum):
@@ -143,15 +143,7 @@ class Leases:
         session.flush()
         inputs = None if read is None else read(session, row, now)
         update_parent(session, row.parent_id, now)
-        return Lease(
-            run_id=row.id,
-            project_id=row.project_id,
-            tenant_id=row.tenant_id,
-            host=row.host,
-            parent_id=row.parent_id,
-            token=token,
-            inputs=inputs,
-        )
+        return lease_of(row, token, inputs)
 
     def move(
         self,

@@ -134,6 +134,11 @@ class Schedule:
         return self.due_at is not None
 
 
+def schedule_of(row: ScheduleRow) -> Schedule:
+    """Return the schedule of a row. Raises as `spec_of`."""
+    return Schedule(id=row.id, spec=spec_of(row), due_at=row.due_at)
+
+
 def schedules_of(session: Session, project_id: UUID) -> tuple[Schedule, ...]:
     """Return the schedules of a project, the next first; those of an earlier version aside."""
     row = ScheduleRow
@@ -141,7 +146,7 @@ def schedules_of(session: Session, project_id: UUID) -> tuple[Schedule, ...]:
     found = []
     for each in session.scalars(query):
         with suppress(InvalidValue):
-            found.append(Schedule(id=each.id, spec=spec_of(each), due_at=each.due_at))
+            found.append(schedule_of(each))
     return tuple(found)
 
 

@@ -28,7 +28,7 @@ from .completion import note_cancel, request_cancel
 from .domain import BackendName, Run, RunMode, RunRequest, Trigger, TriggeredBy
 from .listing import RunFilter, RunPage
 from .states import TERMINAL, RunState
-from .tables import WITHOUT_REPORT, RunRow, children_of, find_row, listed_run, run_of
+from .tables import RunRow, children_of, find_row, list_runs, run_of
 from .worker import Backends
 
 _LOOK_SECONDS = 0.5
@@ -197,8 +197,7 @@ class Runs:
         query = select(run).where(*where).order_by(*ordered).limit(limit).offset(offset)
         with self._database.reading() as session:
             total = session.scalar(select(func.count()).select_from(run).where(*where)) or 0
-            runs = tuple(listed_run(row) for row in session.scalars(query.options(*WITHOUT_REPORT)))
-        return RunPage(runs=runs, total=total, offset=offset)
+            return RunPage(runs=list_runs(session, query), total=total, offset=offset)
 
     def attempts(self, run_id: UUID) -> tuple[Run, ...]:
         """Return every attempt that a run is one of, the first one first, without their reports.
@@ -209,8 +208,7 @@ class Runs:
         with self._database.reading() as session:
             root_id = existing(session.scalar(_root_of(run_id)), "run")
             same = select(RunRow).where(RunRow.attempt_root_id == root_id)
-            ordered = same.order_by(RunRow.attempt, RunRow.id).options(*WITHOUT_REPORT)
-            return tuple(listed_run(row) for row in session.scalars(ordered))
+            return list_runs(session, same.order_by(RunRow.attempt, RunRow.id))
 
     # --- wait ---------------------------------------------------------------------------------
 

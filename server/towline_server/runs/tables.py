@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -39,6 +39,9 @@ from towline_server.projects.tables import ProjectRow
 from . import domain
 from .run_log import decoded
 from .states import ACTIVE, Fault, Outcome, ReasonCode, ResultClass, RunState
+
+if TYPE_CHECKING:
+    from .inputs import Inputs
 
 _ACTIVE = text("state IN ('fetching', 'comparing', 'validating', 'applying') AND NOT is_parent")
 _QUEUED = text("state = 'queued' AND NOT is_parent")
@@ -249,20 +252,18 @@ def held_by(lease: domain.Lease) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-WITHOUT_REPORT = (
-    defer(RunRow.report, raiseload=True),
-    defer(RunRow.log, raiseload=True),
-)
-"""The options of a query for `listed_run`: a report may be as large as its project."""
-
-
 def run_of(row: RunRow) -> domain.Run:
     """Return the run of a row."""
-    return replace(listed_run(row), report=row.report, log=decoded(row.log))
+    return replace(_listed(row), report=row.report, log=decoded(row.log))
 
 
-def listed_run(row: RunRow) -> domain.Run:
-    """Return the run of a row without its report and its log, for a list."""
+def list_runs(session: Session, query: Select[RunRow]) -> tuple[domain.Run, ...]:
+    """Return the runs of a query without their reports and logs, which may be large."""
+    unread = (defer(RunRow.report, raiseload=True), defer(RunRow.log, raiseload=True))
+    return tuple(map(_listed, session.scalars(query.options(*unread))))
+
+
+def _listed(row: RunRow) -> domain.Run:
     return domain.Run(
         id=row.id,
         tenant_id=row.tenant_id,
@@ -323,6 +324,19 @@ def listed_run(row: RunRow) -> domain.Run:
         pull=row.pull,
         phase_seconds=row.phase_seconds,
         windows=_windows(row),
+    )
+
+
+def lease_of(row: RunRow, token: str, inputs: Inputs | None = None) -> domain.Lease:
+    """Return the lease of a run that has this token."""
+    return domain.Lease(
+        run_id=row.id,
+        project_id=row.project_id,
+        tenant_id=row.tenant_id,
+        host=row.host,
+        parent_id=row.parent_id,
+        token=token,
+        inputs=inputs,
     )
 
 

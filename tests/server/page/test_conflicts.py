@@ -401,7 +401,7 @@ def test_what_has_not_changed_is_planned_once(settling: Settling, monkeypatch: p
 
     monkeypatch.setattr("towline_server.runs.plans.plan_conflicts", counted)
     settling.site.services.plans.resolve(
-        settling.site.project.id, settling.id_of("rules/t.txt"), Choice(side=Side.OURS)
+        settling.site.project.id, {settling.id_of("rules/t.txt"): Choice(side=Side.OURS)}
     )
     planned.clear()
     assert settling.saved == settling.saved == ["rules/t.txt"]

@@ -120,19 +120,15 @@ class TemporalWorker:
         return [
             Worker(
                 client,
-                task_queue=shared,
-                workflows=[RunWorkflow],
-                activities=activities.of_any,
+                task_queue=queue,
+                workflows=workflows,
+                activities=done,
                 max_concurrent_activities=self._at_once,
                 max_heartbeat_throttle_interval=_THROTTLE,
                 graceful_shutdown_timeout=timedelta(hours=1),
-            ),
-            Worker(
-                client,
-                task_queue=own,
-                activities=activities.of_own,
-                max_concurrent_activities=self._at_once,
-                max_heartbeat_throttle_interval=_THROTTLE,
-                graceful_shutdown_timeout=timedelta(hours=1),
-            ),
+            )
+            for queue, workflows, done in (
+                (shared, [RunWorkflow], activities.of_any),
+                (own, [], activities.of_own),
+            )
         ]

@@ -52,12 +52,12 @@ class RunWorkflow:
         """Return the state in which the run ended."""
         try:
             while True:
-                begun = await self._fetch(run_id)
+                begun = await self._do(FETCH, run_id, _AGAIN)
                 if begun.ended:
                     return begun.state
                 try:
                     for name in (COMPARE, APPLY):
-                        done = await self._next(name, run_id, begun.task_queue)
+                        done = await self._do(name, run_id, _ONCE, begun.task_queue)
                         if done.ended:
                             return done.state
                 except ActivityError as error:
@@ -70,28 +70,19 @@ class RunWorkflow:
                 await asyncio.shield(self._cancel(run_id))
             raise
 
-    async def _fetch(self, run_id: str) -> StepDone:
-        done: StepDone = await workflow.execute_activity(
-            FETCH,
-            run_id,
-            result_type=StepDone,
-            start_to_close_timeout=_LONGEST_STEP,
-            heartbeat_timeout=_SILENCE,
-            retry_policy=_AGAIN,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
-        return done
-
-    async def _next(self, name: str, run_id: str, task_queue: str) -> StepDone:
+    async def _do(
+        self, name: str, run_id: str, retries: RetryPolicy, task_queue: str | None = None
+    ) -> StepDone:
+        """Do an activity: any worker, or that of a task queue, which has to begin soon."""
         done: StepDone = await workflow.execute_activity(
             name,
             run_id,
             task_queue=task_queue,
             result_type=StepDone,
-            schedule_to_start_timeout=_UNTIL_BEGUN,
+            schedule_to_start_timeout=None if task_queue is None else _UNTIL_BEGUN,
             start_to_close_timeout=_LONGEST_STEP,
             heartbeat_timeout=_SILENCE,
-            retry_policy=_ONCE,
+            retry_policy=retries,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
         return done
