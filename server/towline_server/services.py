@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from .auth.authenticator import Authenticator, LoginLimits
 from .auth.identities import Identities
-from .auth.oidc import Provider
+from .auth.oidc import OidcProvider
 from .auth.passwords import FailureLimit, Passwords
 from .auth.sealing import Sealer, load_or_make_key
 from .auth.tokens import KeySet, SharedSecret, TokenVerifier, from_file, from_url
@@ -39,7 +39,7 @@ class Services:
     sealer: Sealer
     passwords: Passwords
     authenticator: Authenticator
-    oidc: Provider | None = None
+    oidc: OidcProvider | None = None
     """None: people sign in with a password or a key alone."""
     runtime: Runtime | None = None
     """None in a process that serves no requests, such as an administrator's command."""
@@ -145,10 +145,10 @@ def assemble(settings: Settings, database: Database, passwords: Passwords) -> Se
     )
 
 
-def _provider(settings: OidcSettings) -> Provider | None:
+def _provider(settings: OidcSettings) -> OidcProvider | None:
     if not settings.issuer:
         return None
-    return Provider(
+    return OidcProvider(
         issuer=settings.issuer,
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),

@@ -32,7 +32,7 @@ from towline_server.projects.asset_events import (
     last_events,
     want_events,
 )
-from towline_server.projects.listing import AssetFilter, AssetList
+from towline_server.projects.listing import AssetList, ListFilter
 from towline_server.projects.log import History
 from towline_server.projects.service import Projects
 from towline_server.projects.stored_plans import StoredPlans
@@ -226,7 +226,7 @@ def _acts(
         forget_events,
         read(lambda session: last_events(session, [project_id])),
         read(lambda session: StoredPlans(session, project_id).waiting()),
-        read(lambda session: AssetList(session, project_id).page(AssetFilter(), limit=10)),
+        read(lambda session: AssetList(session, project_id).page(ListFilter(), limit=10)),
         read(lambda session: Projects(session).visible_to(caller, limit=10, offset=0)),
         read(lambda session: Projects(session).by_connection(connection_id)),
         read(lambda session: Projects(session).by_path(tenant_id, "org/space/1")),

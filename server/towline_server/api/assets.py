@@ -18,7 +18,7 @@ from towline.records import AssetRecord
 from towline.status import behind_reason
 from towline_server.errors import NotFound, existing
 from towline_server.projects.domain import Project
-from towline_server.projects.listing import AssetFilter, AssetList, ProjectAsset
+from towline_server.projects.listing import AssetList, ListFilter, ProjectAsset
 from towline_server.projects.store import Expected
 from towline_server.web.schemas import ASSET_PATH, TAG_OR_ANY, of_format, problems, raw_body
 
@@ -87,7 +87,7 @@ def list_assets(
     """The assets of a project, by path."""
     with context.reading() as session:
         found = AssetList(session, project.id).page(
-            AssetFilter(kind=kind, prefix=prefix), limit=window.limit, offset=window.offset
+            ListFilter(kind=kind, prefix=prefix), limit=window.limit, offset=window.offset
         )
     return window.page(AssetModel, found.assets, found.total)
 

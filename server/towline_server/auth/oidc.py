@@ -65,7 +65,7 @@ class _Endpoints:
 
 
 @dataclass(slots=True, kw_only=True)
-class Provider:
+class OidcProvider:
     """An OpenID Connect provider, and this server as its client."""
 
     issuer: str

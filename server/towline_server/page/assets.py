@@ -28,7 +28,7 @@ AssetIdQuery = Annotated[str, Query(alias="id", max_length=255)]
 
 
 @dataclass(frozen=True, slots=True)
-class AssetFilter:
+class StatusFilter:
     """Which assets are shown: those that fit every field that is set."""
 
     request: Request
@@ -65,7 +65,7 @@ class Folder:
 @router.get("")
 @waiting
 def show_project(
-    visitor: SignedIn, project_id: UUID, wanted: Annotated[AssetFilter, Depends()]
+    visitor: SignedIn, project_id: UUID, wanted: Annotated[StatusFilter, Depends()]
 ) -> Response:
     """Show the assets of a project."""
     project = visitor.project(project_id, Role.READER)

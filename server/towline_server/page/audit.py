@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AuditQuery:
     """Which events are shown: those that fit every field that is set."""
 
     action: Annotated[str, Query(max_length=100)] = ""
@@ -53,7 +53,7 @@ class Wanted:
 
 @router.get("")
 def list_events(
-    request: Request, visitor: SignedIn, wanted: Annotated[Wanted, Depends()]
+    request: Request, visitor: SignedIn, wanted: Annotated[AuditQuery, Depends()]
 ) -> Response:
     """List what was done in the tenant, newest first, a page at a time."""
     visitor.administer_tenant()
@@ -79,7 +79,7 @@ def list_events(
 
 
 @router.get("/lines")
-def download(visitor: SignedIn, wanted: Annotated[Wanted, Depends()]) -> Response:
+def download(visitor: SignedIn, wanted: Annotated[AuditQuery, Depends()]) -> Response:
     """Send the events that fit, newest first, each a line of JSON."""
     visitor.administer_tenant()
     chosen = wanted.of(visitor.caller.tenant_id)

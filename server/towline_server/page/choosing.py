@@ -26,7 +26,7 @@ MOST_EDITED_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ChoiceOutcome:
     """What a choice makes of an asset: its content, and how it differs from ours.
 
     ``lines`` are None where they cannot be shown; ``is_absent``: the asset is deleted.
@@ -169,7 +169,7 @@ def _side(form: FormData, name: str, number: int) -> Side:
 
 def outcome_of(
     party: ExplainedParty, choice: Choice, check_size: Callable[[bytes], None]
-) -> Outcome:
+) -> ChoiceOutcome:
     """Return what comes of a choice. Raises as `towline.resolve.OpenConflict.resolution`."""
     found = party.open
     found.resolution(side=choice.side, content=choice.content, fields=choice.fields)
@@ -177,7 +177,7 @@ def outcome_of(
     if choice.side is not None:
         state = getattr(found.party.states, choice.side)
         if state is None:
-            return Outcome(is_absent=True)
+            return ChoiceOutcome(is_absent=True)
         content = party.contents.get(state.digest)
         ours_state = found.party.states.ours
         if ours_state is not None and state.path != ours_state.path:
@@ -187,15 +187,15 @@ def outcome_of(
     else:
         content = choice.content
     if content is None:
-        return Outcome(renamed_to=renamed_to)
+        return ChoiceOutcome(renamed_to=renamed_to)
     check_size(content)
     ours = found.contents.ours or b""
     if max(len(content), len(ours)) > MOST_EDITED_BYTES or not (_is_text(content + ours)):
-        return Outcome(size=len(content), renamed_to=renamed_to)
+        return ChoiceOutcome(size=len(content), renamed_to=renamed_to)
     lines = difflib.unified_diff(
         _text(ours).split("\n"), _text(content).split("\n"), "ours", "result", lineterm=""
     )
-    return Outcome(
+    return ChoiceOutcome(
         size=len(content),
         renamed_to=renamed_to,
         lines=tuple(shown_lines(lines)),

@@ -35,7 +35,7 @@ from .conflict_lists import ConflictFilter, listed_parties, state_of
 from .paging import ROWS, Pages
 from .pull_forms import chosen
 from .rendering import query, quoted
-from .visitor import Form, SignedIn, Visitor, go, text_of, texts_of
+from .visitor import Sent, SignedIn, Visitor, go, text_of, texts_of
 
 router = APIRouter(prefix="/ui/projects/{project_id}/conflicts")
 
@@ -114,7 +114,7 @@ def _list_address(project_id: UUID, wanted: ConflictFilter) -> str:
 
 @router.post("/preview")
 @waiting
-def preview(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def preview(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Show what comes of a choice; nothing is saved."""
     project = visitor.project(project_id, Role.WRITER)
     return _page(visitor, project, text_of(form, "id"), form)
@@ -122,7 +122,7 @@ def preview(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
 
 @router.post("/keep")
 @waiting
-def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def keep(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Save a choice for the pulls to come; where the conflict is another one now, say so."""
     project = visitor.project(project_id, Role.WRITER)
     asset_id = text_of(form, "id")
@@ -142,7 +142,7 @@ def keep(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
 
 @router.post("/clear")
 @waiting
-def clear(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def clear(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Clear the saved choice of one asset; its conflict is open again."""
     project = visitor.project(project_id, Role.WRITER)
     asset_id = text_of(form, "id")
@@ -153,7 +153,10 @@ def clear(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
 @router.post("/choose")
 @waiting
 def choose(
-    visitor: SignedIn, form: Form, project_id: UUID, wanted: Annotated[ConflictFilter, Depends()]
+    visitor: SignedIn,
+    form: Sent,
+    project_id: UUID,
+    wanted: Annotated[ConflictFilter, Depends()],
 ) -> Response:
     """Save a side for the assets that are selected, or for all that the filter of the list fits."""
     project = visitor.project(project_id, Role.WRITER)

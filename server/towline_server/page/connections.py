@@ -19,7 +19,7 @@ from towline_server.projects.service import Projects
 
 from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
 from .paging import PageNumber, Pages
-from .visitor import Form, SignedIn, Visitor, go, text_of
+from .visitor import Sent, SignedIn, Visitor, go, text_of
 
 router = APIRouter(prefix="/ui/connections")
 
@@ -91,7 +91,7 @@ def new_connection(visitor: SignedIn, provider: ProviderQuery = "") -> Response:
 
 
 @router.post("/new")
-def create_connection(visitor: SignedIn, form: Form, provider: ProviderQuery = "git") -> Response:
+def create_connection(visitor: SignedIn, form: Sent, provider: ProviderQuery = "git") -> Response:
     """Make a connection."""
     visitor.administer_tenant()
     provider = provider or "git"
@@ -113,7 +113,7 @@ def show_connection(visitor: SignedIn, connection_id: UUID) -> Response:
 
 
 @router.post("/{connection_id}")
-def change_connection(visitor: SignedIn, form: Form, connection_id: UUID) -> Response:
+def change_connection(visitor: SignedIn, form: Sent, connection_id: UUID) -> Response:
     """Change a connection; a secret that is not given stays."""
     connection = visitor.connection(connection_id, Role.ADMIN)
 

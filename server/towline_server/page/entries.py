@@ -32,7 +32,7 @@ Wanted = Annotated[EntryFilter, Depends()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ReportEntry:
     """One asset of a report; ``why`` explains what became of it."""
 
     listed: str
@@ -47,17 +47,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entries:
+class ReportEntries:
     """A page of a report's entries."""
 
     wanted: EntryFilter
-    shown: Sequence[Entry]
+    shown: Sequence[ReportEntry]
     counts: Mapping[str, int]
     """How many each list has, filter aside."""
     pages: Pages
 
 
-def entries_of(report: Mapping[str, Any], wanted: EntryFilter) -> Entries:
+def entries_of(report: Mapping[str, Any], wanted: EntryFilter) -> ReportEntries:
     """Return the entries of a report, as `towline.report.report_json` gives it."""
     names = [*map(str, LISTED), _BEHIND]
     counts = {name: len(report.get(name, ())) for name in names}
@@ -71,7 +71,7 @@ def entries_of(report: Mapping[str, Any], wanted: EntryFilter) -> Entries:
     ]
     pages = Pages(request=wanted.request, number=wanted.page, total=len(found))
     part = found[pages.offset : pages.offset + pages.size]
-    return Entries(
+    return ReportEntries(
         wanted=wanted,
         shown=[_entry(name, item) for name, item in part],
         counts=counts,
@@ -79,9 +79,9 @@ def entries_of(report: Mapping[str, Any], wanted: EntryFilter) -> Entries:
     )
 
 
-def _entry(listed: str, item: Mapping[str, Any]) -> Entry:
+def _entry(listed: str, item: Mapping[str, Any]) -> ReportEntry:
     before, after = item["before"], item["after"]
-    return Entry(
+    return ReportEntry(
         listed=listed,
         asset_id=item["asset_id"],
         path=item["path"],

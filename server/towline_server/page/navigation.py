@@ -8,7 +8,7 @@ from towline_server.auth.roles import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class PageLink:
     """A link; ``needed`` is a role on the tenant, or of a tab on its project."""
 
     label: str
@@ -23,24 +23,24 @@ class Link:
 
 
 NAVIGATION = (
-    Link(label="Projects", address="/"),
-    Link(label="Runs", address="/ui/runs"),
-    Link(label="API", address="/docs"),
+    PageLink(label="Projects", address="/"),
+    PageLink(label="Runs", address="/ui/runs"),
+    PageLink(label="API", address="/docs"),
 )
 SETTINGS = (
-    Link(label="Connections", address="/ui/connections", needed=Role.READER),
-    Link(label="Webhooks", address="/ui/webhooks", needed=Role.ADMIN),
-    Link(label="People", address="/ui/people", needed=Role.ADMIN),
-    Link(label="API keys", address="/ui/keys", needed=Role.ADMIN),
-    Link(label="Audit log", address="/ui/audit", needed=Role.ADMIN),
+    PageLink(label="Connections", address="/ui/connections", needed=Role.READER),
+    PageLink(label="Webhooks", address="/ui/webhooks", needed=Role.ADMIN),
+    PageLink(label="People", address="/ui/people", needed=Role.ADMIN),
+    PageLink(label="API keys", address="/ui/keys", needed=Role.ADMIN),
+    PageLink(label="Audit log", address="/ui/audit", needed=Role.ADMIN),
 )
 """What is set up for the whole tenant."""
 TABS = (
-    Link(label="Assets", address=""),
-    Link(label="Conflicts", address="/conflicts"),
-    Link(label="Plans", address="/plans"),
-    Link(label="Runs", address="/runs"),
-    Link(label="History", address="/history"),
-    Link(label="Schedules", address="/schedules"),
-    Link(label="Settings", address="/settings", needed=Role.ADMIN),
+    PageLink(label="Assets", address=""),
+    PageLink(label="Conflicts", address="/conflicts"),
+    PageLink(label="Plans", address="/plans"),
+    PageLink(label="Runs", address="/runs"),
+    PageLink(label="History", address="/history"),
+    PageLink(label="Schedules", address="/schedules"),
+    PageLink(label="Settings", address="/settings", needed=Role.ADMIN),
 )

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from towline_server.audit.actor import identified
-from towline_server.auth.oidc import Pending, Provider
+from towline_server.auth.oidc import OidcProvider, Pending
 from towline_server.auth.roles import Principal
 from towline_server.errors import NotFound, Unauthenticated
 from towline_server.services import Services, services_of
@@ -54,7 +54,7 @@ def end(request: Request, state: str = "", code: str = "") -> Response:
     return response
 
 
-def _provider(services: Services) -> Provider:
+def _provider(services: Services) -> OidcProvider:
     if services.oidc is None:
         raise NotFound(what="page")
     return services.oidc

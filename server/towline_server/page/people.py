@@ -22,7 +22,7 @@ from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
 from .paging import PageNumber, Pages
 from .pull_forms import chosen
 from .rendering import words
-from .visitor import Form, SignedIn, Visitor, go, text_of
+from .visitor import Sent, SignedIn, Visitor, go, text_of
 
 router = APIRouter(prefix="/ui")
 
@@ -116,7 +116,7 @@ def new_person(visitor: SignedIn, kind: AccountKind = AccountKind.USER) -> Respo
 
 
 @router.post("/people/new")
-def create_person(visitor: SignedIn, form: Form, kind: AccountKind = AccountKind.USER) -> Response:
+def create_person(visitor: SignedIn, form: Sent, kind: AccountKind = AccountKind.USER) -> Response:
     """Make a user or a service account."""
     visitor.administer_tenant()
     context = _admin(visitor)
@@ -145,7 +145,7 @@ def new_key(visitor: SignedIn) -> Response:
 
 
 @router.post("/keys/new")
-def create_key(visitor: SignedIn, form: Form) -> Response:
+def create_key(visitor: SignedIn, form: Sent) -> Response:
     """Make an API key, and show it in the answer to this form alone."""
     visitor.administer_tenant()
     context = _admin(visitor)
@@ -175,7 +175,7 @@ def show_identity(visitor: SignedIn, identity_id: UUID) -> Response:
 
 
 @router.post("/people/{identity_id}/role")
-def set_role(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+def set_role(visitor: SignedIn, form: Sent, identity_id: UUID) -> Response:
     """Set or remove a role: on the project at a path, or without one on the whole tenant."""
     context = _admin(visitor)
     identity = context.identity(identity_id)
@@ -193,7 +193,7 @@ def set_role(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
 
 
 @router.post("/people/{identity_id}/password")
-def set_password(visitor: SignedIn, form: Form, identity_id: UUID) -> Response:
+def set_password(visitor: SignedIn, form: Sent, identity_id: UUID) -> Response:
     """Give a user or a service account another password, and end their sessions."""
     context = _admin(visitor)
     identity = context.identity(identity_id)

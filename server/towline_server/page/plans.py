@@ -18,7 +18,7 @@ from .assets import AssetIdQuery
 from .comparing import change_page, sides_around
 from .entries import Wanted, entries_of
 from .pull_forms import request_of
-from .visitor import Form, SignedIn, go
+from .visitor import Sent, SignedIn, go
 
 router = APIRouter(prefix="/ui/projects/{project_id}/plans")
 
@@ -34,7 +34,7 @@ def list_plans(visitor: SignedIn, project_id: UUID) -> Response:
 
 @router.post("")
 @waiting
-def make_plan(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def make_plan(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Fetch, plan a pull, and show it."""
     project = visitor.project(project_id, Role.WRITER)
     entry = visitor.services.plans.make(project.id, request_of(form, RunMode.INCREMENTAL))

@@ -27,7 +27,7 @@ from towline_server.web.waiting import waiting
 
 from .forms import FormField, ShownForm, fields_of, read_json, shown_form, submitted
 from .paging import ROWS
-from .visitor import Form, SignedIn, Visitor, go, text_of
+from .visitor import Sent, SignedIn, Visitor, go, text_of
 
 router = APIRouter(prefix="/ui")
 
@@ -92,7 +92,7 @@ def new_project(visitor: SignedIn, connection: UUID | None = None) -> Response:
 
 @router.post("/new-project")
 @waiting
-def create_project(visitor: SignedIn, form: Form) -> Response:
+def create_project(visitor: SignedIn, form: Sent) -> Response:
     """Make a project; with ``do`` = ``preview`` show its assets, a page at a time."""
     visitor.administer_tenant()
 
@@ -111,7 +111,7 @@ def show_settings(visitor: SignedIn, project_id: UUID) -> Response:
 
 @router.post("/projects/{project_id}/settings")
 @waiting
-def change_settings(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def change_settings(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Change a project; with ``do`` = ``preview`` show its assets, a page at a time."""
     project = visitor.project(project_id, Role.ADMIN)
 
@@ -129,7 +129,7 @@ def ask_to_delete(visitor: SignedIn, project_id: UUID) -> Response:
 
 
 @router.post("/projects/{project_id}/delete")
-def delete_project(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def delete_project(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Delete a project, whose path was typed."""
     project = visitor.project(project_id, Role.ADMIN)
     if text_of(form, "path").strip().removeprefix("/") != project.path:

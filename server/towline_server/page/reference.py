@@ -29,7 +29,7 @@ _BOUNDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class DocumentedField:
     """A parameter, or a field of a body or an answer."""
 
     name: str
@@ -43,13 +43,13 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class DocumentedContent:
     """A body or an answer."""
 
     status: str
     description: str
     media_type: str = ""
-    schema: Field | None = None
+    schema: DocumentedField | None = None
     example: str | None = None
 
 
@@ -62,9 +62,9 @@ class Operation:
     path: str
     summary: str
     description: str
-    parameters: tuple[Field, ...]
-    body: Content | None
-    answers: tuple[Content, ...]
+    parameters: tuple[DocumentedField, ...]
+    body: DocumentedContent | None
+    answers: tuple[DocumentedContent, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Schema:
     type: str
     description: str
     values: tuple[str, ...]
-    fields: tuple[Field, ...]
+    fields: tuple[DocumentedField, ...]
 
 
 @router.get("/docs")
@@ -121,25 +121,25 @@ def _operation(document: Json, method: str, path: str, found: Json) -> Operation
     )
 
 
-def _parameter(document: Json, found: Json) -> Field:
+def _parameter(document: Json, found: Json) -> DocumentedField:
     found = _resolved(document, found)
     described = {**found["schema"], "description": found.get("description", "")}
     return _field(found["name"], described, found.get("required", False), found["in"])
 
 
-def _content(document: Json, status: str, found: Json) -> Content:
+def _content(document: Json, status: str, found: Json) -> DocumentedContent:
     found = _resolved(document, found)
     for media_type, content in found.get("content", {}).items():
         # Refusals look alike: their schema says enough.
         example = None if status >= "4" else _example(document, content)
-        return Content(
+        return DocumentedContent(
             status=status,
             description=found.get("description", ""),
             media_type=media_type,
             schema=_field("", content.get("schema", {}), is_required=True),
             example=None if example is None else json.dumps(example, indent=2, ensure_ascii=False),
         )
-    return Content(status=status, description=found.get("description", ""))
+    return DocumentedContent(status=status, description=found.get("description", ""))
 
 
 def _example(document: Json, content: Json) -> Any:
@@ -163,9 +163,9 @@ def _schemas(document: Json) -> Iterator[Schema]:
         )
 
 
-def _field(name: str, schema: Json, is_required: bool, place: str = "") -> Field:  # noqa: FBT001
+def _field(name: str, schema: Json, is_required: bool, place: str = "") -> DocumentedField:  # noqa: FBT001
     bounds = [text.format(schema[key]) for key, text in _BOUNDS.items() if key in schema]
-    return Field(
+    return DocumentedField(
         name=name,
         type=", ".join([_type(schema), *bounds]),
         refers_to=next(_references(schema), None),

@@ -21,7 +21,7 @@ from .entries import EntryFilter, Wanted, entries_of
 from .paging import ROWS, PageNumber, Pages
 from .pull_forms import chosen, request_of
 from .rendering import fragment
-from .visitor import Form, SignedIn, Visitor, go
+from .visitor import Sent, SignedIn, Visitor, go
 
 router = APIRouter()
 
@@ -78,7 +78,7 @@ def _list(
 
 
 @router.post("/ui/projects/{project_id}/runs")
-def request_run(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def request_run(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Request a run, and show it."""
     project = visitor.project(project_id, Role.WRITER)
     mode = chosen(form, "mode", RunMode) or RunMode.INCREMENTAL

@@ -18,7 +18,7 @@ from towline_server.runs.project_schedules import ProjectSchedules
 from towline_server.runs.schedules import Schedule, schedules_of
 
 from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
-from .visitor import Form, SignedIn, Visitor, go
+from .visitor import Sent, SignedIn, Visitor, go
 
 router = APIRouter(prefix="/ui/projects/{project_id}/schedules")
 
@@ -60,7 +60,7 @@ def new_schedule(visitor: SignedIn, project_id: UUID) -> Response:
 
 
 @router.post("/new")
-def create_schedule(visitor: SignedIn, form: Form, project_id: UUID) -> Response:
+def create_schedule(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Make a schedule."""
     project = visitor.project(project_id, Role.WRITER)
 
@@ -87,7 +87,7 @@ def show_schedule(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Res
 
 
 @router.post("/{schedule_id}")
-def change_schedule(visitor: SignedIn, form: Form, project_id: UUID, schedule_id: UUID) -> Response:
+def change_schedule(visitor: SignedIn, form: Sent, project_id: UUID, schedule_id: UUID) -> Response:
     """Change a schedule."""
     project = visitor.project(project_id, Role.WRITER)
     schedule = _found(visitor, project, schedule_id)

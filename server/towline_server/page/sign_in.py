@@ -20,7 +20,7 @@ from towline_server.web.limits import address_of
 from .rendering import page
 from .visitor import (
     SIGN_IN,
-    Form,
+    Sent,
     drop_token,
     form_token,
     go,
@@ -42,7 +42,7 @@ def show(request: Request, next: str = "/") -> Response:  # noqa: A002 - a query
 
 
 @router.post(SIGN_IN)
-def sign_in(request: Request, form: Form) -> Response:
+def sign_in(request: Request, form: Sent) -> Response:
     """Begin a session, under a new token."""
     services, address = services_of(request), local(text_of(form, "next"))
     try:

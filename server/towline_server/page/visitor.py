@@ -180,7 +180,7 @@ async def checked_form(request: Request) -> FormData:
     return found
 
 
-Form = Annotated[FormData, Depends(checked_form)]
+Sent = Annotated[FormData, Depends(checked_form)]
 
 
 def text_of(form: FormData, name: str) -> str:

@@ -16,7 +16,7 @@ from towline_server.webhooks.domain import Endpoint
 
 from .forms import FormField, ShownForm, fields_of, once, shown_form, submitted
 from .paging import ROWS, PageNumber, Pages
-from .visitor import Form, SignedIn, Visitor, go, text_of, texts_of
+from .visitor import Sent, SignedIn, Visitor, go, text_of, texts_of
 
 router = APIRouter(prefix="/ui/webhooks")
 
@@ -57,7 +57,7 @@ def new_webhook(visitor: SignedIn) -> Response:
 
 
 @router.post("/new")
-def create_webhook(visitor: SignedIn, form: Form) -> Response:
+def create_webhook(visitor: SignedIn, form: Sent) -> Response:
     """Make a webhook, and show its secret this once."""
     visitor.administer_tenant()
 
@@ -83,7 +83,7 @@ def show_settings(visitor: SignedIn, webhook_id: UUID) -> Response:
 
 
 @router.post("/{webhook_id}/settings")
-def change_webhook(visitor: SignedIn, form: Form, webhook_id: UUID) -> Response:
+def change_webhook(visitor: SignedIn, form: Sent, webhook_id: UUID) -> Response:
     """Change a webhook; enabled again, it is sent what waits for it."""
     webhook = visitor.webhook(webhook_id)
 

@@ -16,7 +16,7 @@ from .rows import AnyRow, record_of, select_assets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetFilter:
+class ListFilter:
     """Which assets a list shows: those that fit every field that is set."""
 
     kind: str | None = None
@@ -48,7 +48,7 @@ class AssetList:
         self._session = session
         self._project_id = project_id
 
-    def page(self, wanted: AssetFilter, *, limit: int, offset: int = 0) -> AssetPage:
+    def page(self, wanted: ListFilter, *, limit: int, offset: int = 0) -> AssetPage:
         """The assets that fit, by path."""
         where = self._where(wanted)
         total = self._session.scalar(select(func.count()).select_from(AssetRow).where(*where)) or 0
@@ -65,10 +65,10 @@ class AssetList:
         return self._one(AssetRow.path == path)
 
     def _one(self, condition: ColumnElement[bool]) -> ProjectAsset | None:
-        row = self._session.execute(_SELECT.where(*self._where(AssetFilter()), condition)).first()
+        row = self._session.execute(_SELECT.where(*self._where(ListFilter()), condition)).first()
         return None if row is None else _asset_of(row)
 
-    def _where(self, wanted: AssetFilter) -> list[ColumnElement[bool]]:
+    def _where(self, wanted: ListFilter) -> list[ColumnElement[bool]]:
         found = [AssetRow.project_id == self._project_id, AssetRow.path.is_not(None)]
         if wanted.kind is not None:
             found.append(AssetRow.kind == wanted.kind)

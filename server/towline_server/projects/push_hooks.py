@@ -78,14 +78,14 @@ class HookBody:
         self._file.seek(0)
         tokens = islice(ijson.basic_parse(self._file, use_float=True), _MOST_EVENTS)
         try:
-            found = _Reader(tokens).next_value()
+            found = _MemberReader(tokens).next_value()
             next(tokens, None)  # nothing may follow
         except ijson.JSONError as error:
             raise ValueError(str(error)) from None
         return found
 
 
-class _Reader:
+class _MemberReader:
     """Builds values of tokens, without the members that do not matter."""
 
     def __init__(self, tokens: Iterator[tuple[str, Any]]) -> None:

@@ -25,7 +25,7 @@ from towline.remotes.git_failures import CUT, SILENT, http_error, untrusted
 
 from .config import HttpApiConfig
 from .documents import document, parse
-from .ports import Entry
+from .ports import SourceFile
 
 _MOST_PAGES = 10_000
 _MISSING = object()
@@ -70,7 +70,7 @@ class HttpApi:
         """The author of the commits."""
         return self.request.url.address
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[SourceFile]:
         """Yield an entry for each object of each page."""
         page = 0
         address: str | None = str(
@@ -88,7 +88,7 @@ class HttpApi:
                 yield self._entry(item, f"object {number + 1} of page {page}")
             address = self._next(found, headers, address)
 
-    def read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+    def read(self, entries: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """Yield the contents that are at addresses of their own."""
         for entry in entries:
             yield entry, self._get(self._within(self.name, entry.where))[0]
@@ -128,12 +128,12 @@ class HttpApi:
             return str(httpx2.URL(address).copy_merge_params(cursor))
         return self._within(address, str(value))
 
-    def _entry(self, item: Any, what: str) -> Entry:
+    def _entry(self, item: Any, what: str) -> SourceFile:
         if not isinstance(item, dict):
             raise self._malformed(f"{what} is no JSON object")
         config = self.config
         key = _value(item, config.id_field, what)
-        entry = Entry(path=f"{key}{config.extension}", version="")
+        entry = SourceFile(path=f"{key}{config.extension}", version="")
         if config.content_url_field:
             version = _value(item, config.cursor_field, what) if config.cursor_field else ""
             where = _value(item, config.content_url_field, what)

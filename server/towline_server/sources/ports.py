@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 
-class Entry(NamedTuple):
+class SourceFile(NamedTuple):
     """A file of a source, as its list shows it."""
 
     path: str
@@ -29,10 +29,10 @@ class Source(Protocol):
         """The author of the commits."""
         ...
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[SourceFile]:
         """Yield every file."""
         ...
 
-    def read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+    def read(self, entries: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """Yield the content of some of them, in any order."""
         ...

@@ -30,7 +30,7 @@ from towline.remotes.git_failures import SILENT
 
 from .config import PostgresConfig
 from .documents import document, parse
-from .ports import Entry
+from .ports import SourceFile
 
 _AT_ONCE = 64
 _WRONG_PASSWORD = ("password authentication failed", "no password supplied", "authentication")
@@ -106,7 +106,7 @@ class Postgres:
         """The author of the commits."""
         return f"{self.request.url.address} {self.config.table}"
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[SourceFile]:
         """Yield an entry for each row; without a column of versions it has the content."""
         with self._failures():
             table = self._table()
@@ -119,14 +119,14 @@ class Postgres:
             with self.connection.execute(query, execution_options=options) as rows:
                 for row in rows:
                     key, values = tuple(row[: len(keys)]), row[len(keys) :]
-                    entry = Entry(path=_path(key, self.config.extension), version="")
+                    entry = SourceFile(path=_path(key, self.config.extension), version="")
                     self._keys[entry.path] = key
                     if cursor:
                         yield entry._replace(version=_version(values[0]))
                     elif (content := self._content(shown, values)) is not None:
                         yield entry._replace(content=content)
 
-    def read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+    def read(self, entries: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """Yield the contents of rows; a row whose content is null is no file."""
         by_key = {self._keys[entry.path]: entry for entry in entries}
         with self._failures():

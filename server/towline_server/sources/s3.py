@@ -29,7 +29,7 @@ from towline.remotes.fetcher import FetchRequest
 from towline.remotes.git_failures import CUT, SILENT, http_error, untrusted
 
 from .config import S3Config
-from .ports import Entry
+from .ports import SourceFile
 
 _AT_ONCE = 8
 _UNAUTHENTICATED = (
@@ -94,7 +94,7 @@ class S3:
         """The author of the commits."""
         return self.request.url.address
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[SourceFile]:
         """Yield an entry for each object; one that ends in a slash is a folder's."""
         following: dict[str, str] = {}
         while True:
@@ -105,12 +105,12 @@ class S3:
                 included = not self.config.include or matches_any(self.config.include, path)
                 if included and not (key.endswith("/") and each["Size"] == 0):
                     version = f"{str(each['ETag']).strip(chr(34))}-{each['Size']}"
-                    yield Entry(path=path, version=version, where=key, size=int(each["Size"]))
+                    yield SourceFile(path=path, version=version, where=key, size=int(each["Size"]))
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+    def read(self, entries: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """Yield the contents of objects, several of which are read at once."""
         for first in range(0, len(entries), _AT_ONCE):
             some = entries[first : first + _AT_ONCE]
@@ -121,7 +121,7 @@ class S3:
             "list_objects_v2", Bucket=self.bucket, Prefix=self.prefix, **following
         )
 
-    async def _contents(self, entries: Sequence[Entry]) -> list[bytes]:
+    async def _contents(self, entries: Sequence[SourceFile]) -> list[bytes]:
         reads = [asyncio.ensure_future(self._content(entry)) for entry in entries]
         await asyncio.wait(reads)
         failures = [read.exception() for read in reads]
@@ -129,7 +129,7 @@ class S3:
             raise failed
         return [read.result() for read in reads]
 
-    async def _content(self, entry: Entry) -> bytes:
+    async def _content(self, entry: SourceFile) -> bytes:
         found = await self.opened._call_s3(  # noqa: SLF001 - how s3fs is extended
             "get_object", Bucket=self.bucket, Key=entry.where
         )

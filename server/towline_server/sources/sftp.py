@@ -29,7 +29,7 @@ from towline.remotes.fetcher import FetchRequest
 from towline.remotes.git_failures import CUT, SILENT
 
 from .config import SftpConfig
-from .ports import Entry
+from .ports import SourceFile
 
 _SETTLED_SECONDS = 2
 """A file that changed so recently may change again within the second that its time names."""
@@ -117,7 +117,7 @@ class Sftp:
     def _root(self) -> str:
         return unquote(self.request.url.path).rstrip("/") or "/"
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[SourceFile]:
         """Yield an entry for each file."""
         limits, folders, seen = self.request.limits, [""], 1
         settled = time.time() - _SETTLED_SECONDS
@@ -136,9 +136,9 @@ class Sftp:
                 elif stat.S_ISREG(mode) and self._includes(path):
                     changed, size = each.st_mtime or 0, each.st_size or 0
                     version = f"{changed}-{size}" if 0 < changed < settled else ""
-                    yield Entry(path=path, version=version, size=size)
+                    yield SourceFile(path=path, version=version, size=size)
 
-    def read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+    def read(self, entries: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, bytes]]:
         """Yield the contents of files."""
         for entry in entries:
             with self.client.open(f"{self._root}/{entry.path}", "rb") as file:

@@ -24,7 +24,7 @@ from towline.remotes.cache import Cache
 from towline.remotes.fetcher import FetchRequest
 
 from .listed import ListedFiles
-from .ports import Entry, Source
+from .ports import Source, SourceFile
 
 BRANCH = "refs/heads/main"
 """The one ref of a source."""
@@ -137,8 +137,8 @@ class _Reading:
         self.new += [trees[each] for each in trees]
         return root
 
-    def _entries(self) -> list[Entry]:
-        limits, found = self.request.limits, dict[str, Entry]()
+    def _entries(self) -> list[SourceFile]:
+        limits, found = self.request.limits, dict[str, SourceFile]()
         problems = list[str]()
         for entry in self.source.entries():
             self.request.check()
@@ -157,7 +157,7 @@ class _Reading:
             raise InvalidTree(problems=tuple(problems))
         return list(found.values())
 
-    def _is_known(self, entry: Entry) -> bool:
+    def _is_known(self, entry: SourceFile) -> bool:
         version, blob = self.listed.files.get(entry.path, ("", ""))
         if not entry.version or version != entry.version:
             return False
@@ -167,7 +167,7 @@ class _Reading:
         self.files[entry.path], self.versions[entry.path] = oid, (version, blob)
         return True
 
-    def _add(self, entry: Entry, content: bytes) -> None:
+    def _add(self, entry: SourceFile, content: bytes) -> None:
         self.request.check()
         self._check_size(entry, len(content))
         self._size += len(content)
@@ -181,7 +181,7 @@ class _Reading:
             self.versions[entry.path] = entry.version, blob.id.decode()
         self.new.append(blob)
 
-    def _check_size(self, entry: Entry, size: int) -> None:
+    def _check_size(self, entry: SourceFile, size: int) -> None:
         limits = self.request.limits
         if size > limits.asset_bytes:
             raise limits.exceeded("asset_bytes", size, entry.path)
@@ -200,6 +200,6 @@ def _folders(path: str) -> Iterator[str]:
         at = path.rfind("/", 0, at)
 
 
-def _batches(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+def _batches(entries: Iterator[SourceFile]) -> Iterator[list[SourceFile]]:
     while some := list(islice(entries, _AT_ONCE)):
         yield some

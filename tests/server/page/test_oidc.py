@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from tests.control_plane import PASSWORD
 from tests.server.page.browser import HtmlPage, PageClient
 from towline_server.app import create_app
-from towline_server.auth.oidc import Provider
+from towline_server.auth.oidc import OidcProvider
 from towline_server.auth.roles import Role
 from towline_server.page import DIALECT
 from towline_server.settings import Settings
@@ -56,10 +56,10 @@ class SignIn:
         return answer
 
 
-def _provider(url: str) -> Provider:
+def _provider(url: str) -> OidcProvider:
     body = {"redirect_uris": [f"http://testserver{CALLBACK}"]}
     made = httpx2.post(f"{url}/oauth2/clients", json=body).json()
-    return Provider(
+    return OidcProvider(
         issuer=url,
         client_id=made["client_id"],
         client_secret=made["client_secret"] or "",
@@ -142,7 +142,7 @@ def test_only_pages_of_this_server_follow(sign_in: SignIn):
 
 
 def test_a_provider_that_is_away_is_a_503(site: PageClient, settings: Settings):
-    oidc = Provider(issuer="http://127.0.0.1:9", client_id="x", name="Keys")
+    oidc = OidcProvider(issuer="http://127.0.0.1:9", client_id="x", name="Keys")
     app = create_app(settings, services=replace(site.services, oidc=oidc), dialects=[DIALECT])
     with TestClient(app, follow_redirects=False) as client:
         answer = client.get("/ui/sign-in/oidc")
