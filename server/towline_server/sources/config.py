@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from towline.errors import InvalidValue
-from towline.globs import pattern
+from towline.globs import matches_any, pattern
 from towline.remotes.url import GIT_SCHEMES, RemoteUrl, Scheme
 
 _LINE = r"^[^\x00-\x1F\x7F]*$"
@@ -92,6 +92,10 @@ class _Files(SourceConfig):
         title="Files",
         description="Globs of the files that are read, such as `rules/**`; none: all of them.",
     )
+
+    def includes(self, path: str) -> bool:
+        """Whether a file is read."""
+        return not self.include or matches_any(self.include, path)
 
     @field_validator("include")
     @classmethod

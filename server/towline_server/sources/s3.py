@@ -24,7 +24,6 @@ from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
 from towline.errors import AuthenticationFailed, RemoteError, RemoteTimeout, RemoteUnavailable
-from towline.globs import matches_any
 from towline.remotes.fetcher import FetchRequest
 from towline.remotes.git_failures import CUT, SILENT, http_error, untrusted
 
@@ -102,8 +101,7 @@ class S3:
             for each in page.get("Contents", ()):
                 key = str(each["Key"])
                 path = key.removeprefix(self.prefix)
-                included = not self.config.include or matches_any(self.config.include, path)
-                if included and not (key.endswith("/") and each["Size"] == 0):
+                if self.config.includes(path) and not (key.endswith("/") and each["Size"] == 0):
                     version = f"{str(each['ETag']).strip(chr(34))}-{each['Size']}"
                     yield SourceFile(path=path, version=version, where=key, size=int(each["Size"]))
             if not page.get("IsTruncated"):

@@ -24,7 +24,6 @@ from towline.errors import (
     RemoteTimeout,
     RemoteUnavailable,
 )
-from towline.globs import matches_any
 from towline.remotes.fetcher import FetchRequest
 from towline.remotes.git_failures import CUT, SILENT
 
@@ -133,7 +132,7 @@ class Sftp:
                     seen += 1
                     if seen > limits.tree_entries:
                         raise limits.exceeded("tree_entries", seen, "folders of the source")
-                elif stat.S_ISREG(mode) and self._includes(path):
+                elif stat.S_ISREG(mode) and self.config.includes(path):
                     changed, size = each.st_mtime or 0, each.st_size or 0
                     version = f"{changed}-{size}" if 0 < changed < settled else ""
                     yield SourceFile(path=path, version=version, size=size)
@@ -153,9 +152,6 @@ class Sftp:
         except UnicodeDecodeError:
             problem = f"a name in {place!r} is not Unicode text"
             raise InvalidTree(problems=(problem,)) from None
-
-    def _includes(self, path: str) -> bool:
-        return not self.config.include or matches_any(self.config.include, path)
 
 
 @contextmanager

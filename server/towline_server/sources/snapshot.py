@@ -6,11 +6,14 @@ between leaves a repository in which nothing new is named.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from typing import Self
 
 from dulwich.index import commit_tree
 from dulwich.object_store import DiskObjectStore, MemoryObjectStore
@@ -23,13 +26,13 @@ from towline.ports import Phase
 from towline.remotes.cache import Cache
 from towline.remotes.fetcher import FetchRequest
 
-from .listed import ListedFiles
 from .ports import Source, SourceFile
 
 BRANCH = "refs/heads/main"
 """The one ref of a source."""
 _FILE = 0o100644
 _AT_ONCE = 64
+_LISTED = "listed.json"
 _LOOSE = 100
 """Below so many objects none is put into a pack, as git's ``fetch.unpackLimit`` has it."""
 
@@ -54,7 +57,7 @@ def snapshot(source: Source, cache: Cache, settings: str, request: FetchRequest)
     if before is None and last is not None:
         cache.discard()  # it is damaged, and filled again
     with closing(_store(cache)) as store:
-        listed = ListedFiles.load(cache.path, settings)
+        listed = _ListedFiles.load(cache.path, settings)
         reading = _Reading(source, store, listed, request)
         tree = reading.tree()
         if before is None or before.tree != tree:
@@ -106,13 +109,45 @@ def _write(store: DiskObjectStore, objects: Sequence[ShaFile]) -> None:
         store.add_objects([(each, None) for each in new])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ListedFiles:
+    """What was listed last: the version of each file, and its blob.
+
+    A file in the cache. One that is damaged, or of other settings, lists nothing.
+    """
+
+    settings: str
+    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, cache: Path, settings: str) -> Self:
+        """Return what was listed with these settings."""
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            found = json.loads((cache / _LISTED).read_bytes())
+            if found["settings"] == settings:
+                files = {
+                    path: (str(version), str(blob))
+                    for path, (version, blob) in found["files"].items()
+                }
+                return cls(settings=settings, files=files)
+        return cls(settings=settings)
+
+    def save(self, cache: Path, files: Mapping[str, tuple[str, str]]) -> None:
+        """Store what is listed now, unless it is the same."""
+        if files == self.files and (cache / _LISTED).exists():
+            return
+        draft = cache / f".{_LISTED}"
+        draft.write_text(json.dumps({"settings": self.settings, "files": files}))
+        draft.replace(cache / _LISTED)
+
+
 @dataclass
 class _Reading:
     """Lists a source, and reads what its list shows to be new."""
 
     source: Source
     store: DiskObjectStore
-    listed: ListedFiles
+    listed: _ListedFiles
     request: FetchRequest
     files: dict[str, ObjectID] = field(default_factory=dict)
     """The blob of each path."""
