@@ -78,24 +78,18 @@ class Authenticator:
                 raise _refused()
             for limit, who in attempt:
                 limit.succeeded(who)
-        if account is None:
-            raise _refused()
-        return _identified(account.principal, "password")
+        return _identified(None if account is None else account.principal, "password")
 
     def by_key(self, key: str) -> Principal:
         """Return the principal of an API key. Raises Unauthenticated."""
         with self.database.reading() as session:
             found = self._identities(session).by_key(key)
-        if found is None:
-            raise _refused()
         return _identified(found, "key")
 
     def by_session(self, token: str) -> Principal:
         """Return the principal of a browser's session. Raises Unauthenticated."""
         with self.database.reading() as session:
             found = self._identities(session).by_session(token)
-        if found is None:
-            raise _refused()
         return _identified(found, "session")
 
     def by_token(self, token: str) -> Principal:
@@ -110,8 +104,6 @@ class Authenticator:
         subject = self.tokens.subject(token)
         with self.database.reading() as session:
             found = self._identities(session).by_subject(subject)
-        if found is None:
-            raise _refused()
         return _identified(found, "token")
 
     def by_operator_token(self, token: str) -> Principal | None:
@@ -130,8 +122,10 @@ class Authenticator:
         return Identities(session, self.passwords)
 
 
-def _identified(principal: Principal, credential: str) -> Principal:
-    """Return a principal, who acts from now on in this request."""
+def _identified(principal: Principal | None, credential: str) -> Principal:
+    """Return a principal, who acts from now on in this request. Raises Unauthenticated: None."""
+    if principal is None:
+        raise _refused()
     actor_id = None if principal is OPERATOR else principal.id
     identified(principal.kind, actor_id, principal.name, credential)
     return principal

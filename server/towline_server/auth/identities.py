@@ -15,7 +15,7 @@ from towline_server.audit.log import Action, Owner, record
 from towline_server.db.statements import batches, insert_new
 from towline_server.errors import LastAdministrator, NotFound, existing
 
-from .keys import KEY_HINT_LENGTH, key_hash, new_key
+from .keys import KEY_HINT_LENGTH, new_key, stored_hash
 from .passwords import Passwords
 from .roles import Owned, Principal, PrincipalKind, Role
 from .sessions import Sessions, identity_of
@@ -71,7 +71,7 @@ class Identities:
 
     def by_key(self, key: str) -> Principal | None:
         """Return the principal of an API key; None if there is none, or it is no longer valid."""
-        return self._principal(IdentityRow.key_sha256 == key_hash(key))
+        return self._principal(IdentityRow.key_sha256 == stored_hash(key))
 
     def by_subject(self, subject: str) -> Principal | None:
         """Return the principal of a token's ``sub``: a subject that was set, else an id."""
@@ -156,7 +156,7 @@ class Identities:
         """
         key = key or new_key()
         row = self._new(PrincipalKind.API_KEY, tenant_id, name, tenant_role)
-        row.key_sha256, row.key_hint = key_hash(key), key[:KEY_HINT_LENGTH]
+        row.key_sha256, row.key_hint = stored_hash(key), key[:KEY_HINT_LENGTH]
         row.expires_at = expires_at
         return self._inserted(row), key
 

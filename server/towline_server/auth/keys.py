@@ -1,4 +1,4 @@
-"""API keys: how one is made, and what is stored of it to check it."""
+"""API keys and tokens of sessions: how one is made, and what is stored of it to check it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ KEY_HINT_LENGTH = 8
 
 def new_key() -> str:
     """Return a new key, of 256 random bits."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+    return KEY_PREFIX + new_token()
 
 
-def key_hash(key: str) -> str:
-    """Return what is stored of a key: it has 256 random bits, so a fast hash is good enough."""
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+def new_token() -> str:
+    """Return a new token of a session, of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def stored_hash(secret: str) -> str:
+    """Return what is stored of a key or token: it is random, so a fast hash is good enough."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

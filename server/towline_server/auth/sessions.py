@@ -6,8 +6,6 @@ an identity that is disabled, counts at once.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -15,23 +13,14 @@ from uuid import UUID
 from sqlalchemy import ScalarSelect, delete, select
 from sqlalchemy.orm import Session
 
+from .keys import new_token, stored_hash
 from .tables import SessionRow
-
-
-def new_token() -> str:
-    """Return a new token, of 256 random bits."""
-    return secrets.token_urlsafe(32)
-
-
-def token_hash(token: str) -> str:
-    """Return what is stored of a token: it is random, so a fast hash is good enough."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def identity_of(token: str, now: datetime) -> ScalarSelect[UUID]:
     """Select the identity whose session has this token and has not expired."""
     row = SessionRow
-    valid = (row.token_sha256 == token_hash(token), row.expires_at > now)
+    valid = (row.token_sha256 == stored_hash(token), row.expires_at > now)
     return select(row.identity_id).where(*valid).scalar_subquery()
 
 
@@ -50,7 +39,7 @@ class Sessions:
         self._session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
         self._session.add(
             SessionRow(
-                token_sha256=token_hash(token),
+                token_sha256=stored_hash(token),
                 identity_id=identity_id,
                 created_at=now,
                 expires_at=now + timedelta(seconds=seconds),
@@ -61,7 +50,7 @@ class Sessions:
     def end(self, token: str) -> None:
         """End the session of a token; one that is not there has ended already."""
         row = SessionRow
-        self._session.execute(delete(row).where(row.token_sha256 == token_hash(token)))
+        self._session.execute(delete(row).where(row.token_sha256 == stored_hash(token)))
 
     def end_all(self, identity_id: UUID) -> None:
         """End every session of an identity."""

@@ -139,17 +139,17 @@ class TokenVerifier:
         self._check_times(claims)
         subject = claims["sub"]
         if not isinstance(subject, str) or not subject:
-            raise _refused("the token has no subject")
+            raise Unauthenticated(problem="the token has no subject")
         return claims
 
     def _claims(self, token: str) -> Mapping[str, Any]:
         if len(token) > LONGEST:
-            raise _refused("the token is too long")
+            raise Unauthenticated(problem="the token is too long")
         try:
             header = jwt.get_unverified_header(token)
             key = self.keys.key(_text(header.get("kid"))) if not header.get("crit") else None
             if key is None:
-                raise _refused("the token's key is unknown")
+                raise Unauthenticated(problem="the token's key is unknown")
             claims: Mapping[str, Any] = jwt.decode(
                 token,
                 key,
@@ -166,31 +166,27 @@ class TokenVerifier:
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             # What exactly is wrong would only help a forger.
-            raise _refused("the token is not valid") from None
+            raise Unauthenticated(problem="the token is not valid") from None
         return claims
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = self.clock()
         if _time(claims, "exp") <= now - self.leeway_seconds:
-            raise _refused("the token has expired")
+            raise Unauthenticated(problem="the token has expired")
         for name in ("iat", "nbf"):
             if name in claims and _time(claims, name) > now + self.leeway_seconds:
-                raise _refused("the token is not valid yet")
+                raise Unauthenticated(problem="the token is not valid yet")
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
-        raise _refused("the token is not valid")
+        raise Unauthenticated(problem="the token is not valid")
     return value
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _refused(problem: str) -> Unauthenticated:
-    return Unauthenticated(problem=problem)
 
 
 def parse(document: bytes) -> Mapping[str | None, RSAPublicKey]:

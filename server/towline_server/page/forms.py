@@ -18,7 +18,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline.errors import CallerError, InvalidValue
-from towline_server.auth.sessions import new_token
+from towline_server.auth.keys import new_token
 from towline_server.errors import Forbidden, IdempotentRequestRunning, NotFound
 from towline_server.web.idempotency import KeyedRequest, ResponseStore
 

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from towline.errors import TowlineError
 from towline_server.audit.log import Action, Owner, record
+from towline_server.auth.keys import new_token
 from towline_server.auth.roles import Principal
-from towline_server.auth.sessions import Sessions, new_token
+from towline_server.auth.sessions import Sessions
 from towline_server.errors import TooManyRequests, Unauthenticated
 from towline_server.problems import failure_of
 from towline_server.services import Services, services_of
