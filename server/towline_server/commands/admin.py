@@ -1,13 +1,15 @@
-"""``towline admin``: its groups, ``backup`` and ``transfer``."""
+"""``towline admin``: its groups, ``audit``, ``backup`` and ``transfer``."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from . import admin_audit, admin_identities, admin_projects
-from .session import AdminSession, Record, admin_command
+from . import admin_identities, admin_projects
+from .session import AdminSession, Record, admin_command, record_of
 
 
 @click.group()
@@ -17,7 +19,23 @@ def admin() -> None:
 
 for _group in (*admin_identities.GROUPS, *admin_projects.GROUPS):
     admin.add_command(_group)
-admin_audit.add_to(admin)
+
+
+@admin_command(admin, "audit")
+@click.option("--tenant", help="A tenant's name; all by default.")
+@click.option("--since", type=click.DateTime(), help="In UTC; the last day by default.")
+def audit(database: AdminSession, tenant: str | None, since: datetime | None) -> Sequence[Record]:
+    """Show who did what, when and from where, the oldest first."""
+    from towline_server.audit.reading import AuditFilter, every_event
+
+    begin = datetime.now(UTC) - timedelta(days=1) if since is None else since.replace(tzinfo=UTC)
+    wanted = AuditFilter(
+        tenant_id=None if tenant is None else database.tenant_id(tenant),
+        since=begin,
+        oldest_first=True,
+    )
+    found = every_event(database.services.database, wanted)
+    return [record_of(each, detail=each.detail) for each in found]
 
 
 @admin_command(admin, "backup")

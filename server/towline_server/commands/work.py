@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -83,8 +83,7 @@ def _work(settings: Settings, *, attached: bool) -> None:
     from towline_server.runs.runtime import ProcessRole, open_runtime
     from towline_server.services import open_services
 
-    services = open_services(settings, runs=settings.runs_at_once)
-    try:
+    with closing(open_services(settings, runs=settings.runs_at_once)) as services:
         runtime = open_runtime(
             settings, services.database, services.sealer, role=ProcessRole.EXECUTING
         )
@@ -97,8 +96,6 @@ def _work(settings: Settings, *, attached: bool) -> None:
                     threading.Event().wait()
             finally:
                 runtime.stop()
-    finally:
-        services.close()
 
 
 def _work_for_temporal(settings: Settings) -> None:
@@ -112,8 +109,7 @@ def _work_for_temporal(settings: Settings) -> None:
     if not settings.temporal.address:
         problem = "temporal.address: needed by work --backend temporal"
         raise InvalidSettings(problems=(problem,))
-    services = open_services(settings, runs=2 * settings.runs_at_once)
-    try:
+    with closing(open_services(settings, runs=2 * settings.runs_at_once)) as services:
         orchestrated = open_orchestrated_worker(settings, services.database, services.sealer)
         worker = TemporalWorker(
             orchestrated,
@@ -127,8 +123,6 @@ def _work_for_temporal(settings: Settings) -> None:
                 threading.Event().wait()
             finally:
                 worker.stop(settings.shutdown_seconds)
-    finally:
-        services.close()
 
 
 def _work_for_prefect(settings: Settings, run_id: UUID) -> int:
@@ -136,11 +130,8 @@ def _work_for_prefect(settings: Settings, run_id: UUID) -> int:
     from towline_server.runs.states import RunState
     from towline_server.services import open_services
 
-    services = open_services(settings, runs=1)
-    try:
+    with closing(open_services(settings, runs=1)) as services:
         run = execute_flow_run(settings, services.database, services.sealer, run_id)
-    finally:
-        services.close()
     return 1 if run.state is RunState.FAILED else 0
 
 

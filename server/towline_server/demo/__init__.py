@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,16 +80,13 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _seed(settings: Settings, git_url: str, root: Path) -> None:
-    services = open_services(settings)
-    try:
+    with closing(open_services(settings)) as services:
         tenancy.make_tenancy(services, git_url)
         store = SqlStore(services.database, tenancy.RULES_PROJECT)
         with GitRemote(f"{git_url}/rules.git", ref="main") as remote:
             pull(store, remote)
         content.edit_rules(store)
         tenancy.note_fetched(services, tenancy.RULES_PROJECT, content.publish_news(root))
-    finally:
-        services.close()
 
 
 def _about(url: str, repositories: Path) -> Iterator[str]:
