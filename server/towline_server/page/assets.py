@@ -80,7 +80,7 @@ def show_project(
         overview=overview,
         found=found,
         counts=Counter(asset.state for asset in found.assets),
-        folders=_folders(fitting[pages.offset : pages.offset + pages.size]),
+        folders=_folders(pages.of(fitting)),
         wanted=wanted,
         pages=pages,
     )

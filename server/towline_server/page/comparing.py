@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from towline.content.values import ABSENT
 from towline.explain import SIDES, Explanation, Format
-from towline.model import AssetPath, AssetState, Digest, Revision, ThreeWay
+from towline.model import AssetState, Digest, Revision, ThreeWay
 from towline_server.projects.domain import Project
 
 from .visitor import Visitor
@@ -106,15 +106,17 @@ def change_page(
     project: Project,
     path: str,
     back: str,
-    sides: ThreeWay[AssetState | None],
+    states: Sequence[AssetState | None],
     *,
     revision: Revision | None,
     known: Mapping[Digest, bytes] = MappingProxyType({}),
 ) -> Response:
     """Return the page of what a pull, or a plan, changes in the asset at a path.
 
-    ``sides`` are those of `around` or `sides_around`; ``known`` the contents that no store has yet.
+    ``states`` are those before and after, ``known`` the contents that no store has yet.
     """
+    before, after = states
+    sides = ThreeWay(base=before, ours=after, theirs=before)
     explained, contents = visitor.services.plans.compared(
         project.id, sides, revision=revision, known=known
     )
@@ -124,28 +126,6 @@ def change_page(
         path_of_asset=path,
         back=back,
         difference=difference_of(explained, contents, AROUND),
-    )
-
-
-def around(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> ThreeWay[Any]:
-    """Return two states of a report, in JSON form, as sides to compare."""
-    return sides_around(_state(before), _state(after))
-
-
-def sides_around(
-    before: AssetState | None, after: AssetState | None
-) -> ThreeWay[AssetState | None]:
-    """Return the states before and after a pull as sides to compare."""
-    return ThreeWay(base=before, ours=after, theirs=before)
-
-
-def _state(given: Mapping[str, Any] | None) -> AssetState | None:
-    if given is None:
-        return None
-    return AssetState(
-        path=AssetPath(given["path"]),
-        digest=Digest(given["digest"]),
-        executable=given["executable"],
     )
 
 

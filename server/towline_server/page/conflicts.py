@@ -70,7 +70,7 @@ def _list(
         project=project,
         found=found,
         kinds=list(ConflictKind),
-        listed=fitting[pages.offset : pages.offset + pages.size],
+        listed=pages.of(fitting),
         settled=len(found.resolved),
         wanted=wanted,
         pages=pages,

@@ -76,8 +76,7 @@ def list_connections(request: Request, visitor: SignedIn, page: PageNumber = 1) 
         found = connections.of_tenant(visitor.caller.tenant_id)
         uses = connections.uses(visitor.caller.tenant_id)
     pages = Pages(request=request, number=page, total=len(found))
-    shown = found[pages.offset : pages.offset + pages.size]
-    return visitor.page("connections.html", connections=shown, uses=uses, pages=pages)
+    return visitor.page("connections.html", connections=pages.of(found), uses=uses, pages=pages)
 
 
 @router.get("/new")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -13,9 +14,28 @@ from towline.plan import LISTED, BehindReason, IgnoredReason
 from towline.report import reason_message
 
 from .paging import PageNumber, Pages
-from .rules import rule_text
 
 _BEHIND = "behind"
+RULES: Mapping[int, str] = MappingProxyType(
+    {
+        0: "It is the same on all three sides.",
+        1: "Only the repository changed it.",
+        2: "The repository deleted it, and it was not changed here.",
+        3: "It is new in the repository.",
+        4: "It was changed here only.",
+        5: "It was deleted here only.",
+        6: "It exists here only, and was never in the repository.",
+        7: "Both sides changed it alike.",
+        8: "Both sides changed the same of it.",
+        9: "Both sides changed it, each something else: the changes merge.",
+        10: "Both sides added another asset at this path.",
+        11: "It was changed here, and the repository deleted it.",
+        12: "It was deleted here, and the repository changed it.",
+        13: "Another asset would be at the same path.",
+        14: "The repository has it, but it is no asset of the project.",
+    }
+)
+"""What each rule of docs/semantics.md means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +90,9 @@ def entries_of(report: Mapping[str, Any], wanted: EntryFilter) -> ReportEntries:
         if wanted.q.casefold() in item["path"].casefold()
     ]
     pages = Pages(request=wanted.request, number=wanted.page, total=len(found))
-    part = found[pages.offset : pages.offset + pages.size]
     return ReportEntries(
         wanted=wanted,
-        shown=[_entry(name, item) for name, item in part],
+        shown=[_entry(name, item) for name, item in pages.of(found)],
         counts=counts,
         pages=pages,
     )
@@ -95,7 +114,8 @@ def _entry(listed: str, item: Mapping[str, Any]) -> ReportEntry:
 
 def _why(item: Mapping[str, Any]) -> Iterator[str]:
     """Yield why the entry is as it is, the rule first."""
-    yield rule_text(item["rule"])
+    undoes = "The pull that is undone had changed it."
+    yield undoes if item["rule"] is None else RULES[item["rule"]]
     if reason := item["reason"] or item.get("behind"):
         known = IgnoredReason if item["reason"] else BehindReason
         text = reason_message(known(reason), AssetPath(item["path"]))

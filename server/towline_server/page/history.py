@@ -8,6 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from towline.codec import decode
+from towline.model import AssetState
 from towline.plan import LISTED
 from towline.report import report_json
 from towline_server.auth.roles import Role
@@ -16,7 +18,7 @@ from towline_server.projects.log import History, PastPull
 from towline_server.web.waiting import waiting
 
 from .assets import AssetIdQuery
-from .comparing import around, change_page
+from .comparing import change_page
 from .entries import Wanted, entries_of
 from .paging import ROWS, PageNumber, Pages
 from .visitor import SignedIn, Visitor, go
@@ -64,8 +66,11 @@ def show_difference(
     every = (item for name in LISTED for item in report[str(name)])
     item = existing(next((e for e in every if e["asset_id"] == asset_id), None), "asset")
     back = f"/ui/projects/{project.id}/history/{number}"
-    sides = around(item["before"], item["after"])
-    return change_page(visitor, project, item["path"], back, sides, revision=pull.revision)
+    states = [
+        None if item[name] is None else decode(AssetState, item[name], name)
+        for name in ("before", "after")
+    ]
+    return change_page(visitor, project, item["path"], back, states, revision=pull.revision)
 
 
 @router.get("/{number}/undo")

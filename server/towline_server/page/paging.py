@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Query, Request
 
 from .rendering import query
+
+T = TypeVar("T")
 
 ROWS = 100
 
@@ -22,12 +25,11 @@ class Pages:
     number: int
     total: int
     """How long the list is."""
-    size: int = ROWS
 
     @property
     def offset(self) -> int:
         """How many entries come before the page."""
-        return (self.number - 1) * self.size
+        return (self.number - 1) * ROWS
 
     @property
     def first(self) -> int:
@@ -37,7 +39,7 @@ class Pages:
     @property
     def last(self) -> int:
         """The number of its last entry."""
-        return min(self.offset + self.size, self.total)
+        return min(self.offset + ROWS, self.total)
 
     @property
     def before(self) -> str | None:
@@ -48,6 +50,10 @@ class Pages:
     def after(self) -> str | None:
         """The address of the next page."""
         return self._address(self.number + 1) if self.last < self.total else None
+
+    def of(self, entries: Sequence[T]) -> Sequence[T]:
+        """Return those of the page, of all entries."""
+        return entries[self.offset : self.last]
 
     def _address(self, number: int) -> str:
         given = dict(self.request.query_params)

@@ -103,7 +103,7 @@ def _list(
             if each.kind in kinds and wanted in f"{each.name}\0{each.email or ''}".casefold()
         ]
         pages = Pages(request=request, number=page, total=len(found))
-        shown = found[pages.offset : pages.offset + pages.size]
+        shown = pages.of(found)
         roles = identities.roles_of([each.id for each in shown])
     return visitor.page(template, identities=shown, roles=roles, pages=pages, q=q)
 

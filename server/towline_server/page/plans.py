@@ -15,7 +15,7 @@ from towline_server.runs.domain import RunMode
 from towline_server.web.waiting import waiting
 
 from .assets import AssetIdQuery
-from .comparing import change_page, sides_around
+from .comparing import change_page
 from .entries import Wanted, entries_of
 from .pull_forms import request_of
 from .visitor import Sent, SignedIn, go
@@ -68,9 +68,9 @@ def show_difference(
     named = (item for item in plan.items if item.asset_id == asset_id)
     item = existing(next(named, None), "asset")
     back = f"/ui/projects/{project.id}/plans/{plan_id}"
-    sides, known = sides_around(item.before, item.after), dict(plan.merged)
+    states, known = (item.before, item.after), dict(plan.merged)
     return change_page(
-        visitor, project, item.path, back, sides, revision=plan.revision, known=known
+        visitor, project, item.path, back, states, revision=plan.revision, known=known
     )
 
 

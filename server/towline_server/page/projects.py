@@ -12,7 +12,7 @@ from towline_server.projects.service import Projects
 from towline_server.projects.tables import ProjectRow
 from towline_server.runs.overview import overviews
 
-from .paging import PageNumber, Pages
+from .paging import ROWS, PageNumber, Pages
 from .visitor import SignedIn
 
 router = APIRouter()
@@ -33,7 +33,7 @@ def list_projects(
         total = projects.count_visible_to(visitor.caller, conditions=conditions)
         pages = Pages(request=request, number=page, total=total)
         found = projects.visible_to(
-            visitor.caller, limit=pages.size, offset=pages.offset, conditions=conditions
+            visitor.caller, limit=ROWS, offset=pages.offset, conditions=conditions
         )
         listed = overviews(session, found)
     return visitor.page("projects.html", listed=listed, pages=pages, q=q)

@@ -24,7 +24,7 @@ from towline_server.db.statements import batches, insert_all
 from towline_server.errors import existing
 
 from .asset_tables import AssetEventRow, BlobRow
-from .rows import AnyRow
+from .rows import AnyRow, state_of
 from .tables import ProjectRow
 from .transaction import SqlTransaction
 
@@ -287,13 +287,9 @@ def _event_of(row: AssetEventRow) -> AssetEvent:
         path=row.path,
         renamed_from=row.renamed_from,
         merged=row.merged,
-        before=_asset_state(was_at, row.before_digest, executable=row.before_executable),
-        after=_asset_state(row.path, row.after_digest, executable=row.after_executable),
+        before=state_of(was_at, row.before_digest, executable=row.before_executable),
+        after=state_of(row.path, row.after_digest, executable=row.after_executable),
     )
-
-
-def _asset_state(path: AssetPath, digest: Digest | None, *, executable: bool) -> AssetState | None:
-    return None if digest is None else AssetState(path=path, digest=digest, executable=executable)
 
 
 # --- what is wanted ---------------------------------------------------------------------------

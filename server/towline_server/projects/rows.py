@@ -29,19 +29,22 @@ def record_of(row: AnyRow) -> AssetRecord:
     if row.seen_reason is not None:
         recorded = NonAsset(path=row.seen_path, reason=NonAssetReason(row.seen_reason))
     else:
-        recorded = _state(row.seen_path, row.seen_digest, executable=row.seen_executable)
+        recorded = state_of(row.seen_path, row.seen_digest, executable=row.seen_executable)
     return AssetRecord(
         id=row.id,
         kind=row.kind,
-        ours=_state(row.path, row.digest, executable=row.executable),
-        base=_state(row.base_path, row.base_digest, executable=row.base_executable),
+        ours=state_of(row.path, row.digest, executable=row.executable),
+        base=state_of(row.base_path, row.base_digest, executable=row.base_executable),
         recorded=recorded,
         size=row.size,
         embedded_id=row.embedded_id,
     )
 
 
-def _state(path: AssetPath | None, digest: Digest | None, *, executable: bool) -> AssetState | None:
+def state_of(
+    path: AssetPath | None, digest: Digest | None, *, executable: bool
+) -> AssetState | None:
+    """Return the state in some columns of a row; None: they have none."""
     if path is None or digest is None:
         return None
     return AssetState(path=path, digest=digest, executable=executable)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.server.page.browser import HtmlPage, PageClient
 from towline_server.auth.roles import Role
-from towline_server.page.rules import RULES
+from towline_server.page.entries import RULES
 from towline_server.runs.states import RunState
 
 
