@@ -37,7 +37,6 @@ def apply(
         raise InvalidPlan(problem="it was made for another project")
     watch.report(Phase.APPLYING, 0)
     sources = _Sources(
-        merged=dict(plan.merged),
         # A pull asks the remote at once: looking in the store would cost a read for each asset.
         store=store if plan.kind is PlanKind.UNDO else None,
         remote=contents if contents is not None else plan.source,
@@ -63,18 +62,15 @@ def check_kinds(plan: Plan, kinds: Kinds) -> None:
 
 @frozen(kw_only=True)
 class _Sources:
-    """The contents of a plan: of its content merge, then the store's, then the remote's."""
+    """The contents of a plan: the store's, then the remote's."""
 
-    merged: dict[Digest, bytes]
     store: AssetStore | None
     remote: Contents | None
 
     def contents(self, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
         missing: list[Digest] = []
         for digest in digests:
-            content = self.merged.get(digest)
-            if content is None and self.store is not None:
-                content = self.store.read(digest)
+            content = self.store.read(digest) if self.store is not None else None
             if content is None:
                 missing.append(digest)
             else:

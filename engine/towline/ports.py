@@ -232,10 +232,11 @@ class AssetStore(StoreReads, Protocol):
     def apply(self, plan: Plan, contents: Contents, watch: Watch) -> Applied:
         """Apply a plan and move the base, in one transaction, or do neither.
 
-        Contents are asked for `Plan.needed` alone, and checked against their digests. Resolutions
-        that `Plan.cleared` names are cleared, unless others were saved since, and remembered.
-        Nothing else is written for a plan whose `Plan.is_noop` holds; any other joins the log, and
-        with it the bytes that undoing it needs; the oldest beyond the store's bound leave it.
+        Contents are asked for `Plan.needed` without `Plan.merged`, and checked against their
+        digests. Resolutions that `Plan.cleared` names are cleared, unless others were saved since,
+        and remembered. Nothing else is written for a plan whose `Plan.is_noop` holds; any other
+        joins the log, and with it the bytes that undoing it needs; the oldest beyond the store's
+        bound leave it.
 
         Raises:
             StalePlan: the recorded state is not ``plan.before``, an edited asset is not as its
