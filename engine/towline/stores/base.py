@@ -76,13 +76,7 @@ class BaseStore(ABC):
 
     def lookups(self, transaction: StoreTransaction) -> BaseSnapshot:
         """Return the lookups over a transaction."""
-        return BaseSnapshot(
-            transaction,
-            project=self.project,
-            kinds=self.kinds,
-            names=self.names,
-            keep=self.keep,
-        )
+        return BaseSnapshot(transaction, self)
 
     @contextmanager
     def applying(self) -> Iterator[None]:
@@ -264,10 +258,7 @@ class BaseStore(ABC):
     def editing(self) -> Iterator[LocalEdits]:
         """Make local edits in one transaction: all of them, or none if the block raises."""
         with self.transaction(write=True) as transaction:
-            ours = self.lookups(transaction)
-            yield LocalEdits(
-                transaction, ours, mint_id=self.mint_id, sweep=self.sweep, use_ids=self.use_ids
-            )
+            yield LocalEdits(transaction, self)
 
     def put(
         self,

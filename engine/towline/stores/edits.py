@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from towline.asset_ids import planned_id
 from towline.errors import InvalidPath, UnknownAssets
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.records import AssetRecord, LocalFile, absent_at
-from towline.stores.transaction import BaseSnapshot, StoreTransaction
+from towline.stores.transaction import StoreTransaction
+
+if TYPE_CHECKING:
+    from towline.stores.base import BaseStore
 
 Expect: TypeAlias = Callable[[AssetPath, AssetState | None], None]
 """Called with the edited asset as it is before the edit; what it raises refuses the edit."""
@@ -19,25 +22,15 @@ Expect: TypeAlias = Callable[[AssetPath, AssetState | None], None]
 class LocalEdits:
     """Edits in a transaction of `BaseStore.editing`. They see each other.
 
-    An asset that was made here and never pulled has the id that ``mint_id`` returns. If that is
-    None it has the planned one, which follows the path in a move, and is free again when the
-    asset is deleted.
+    An asset that was made here and never pulled has the id that `BaseStore.mint_id` returns. If
+    that is None it has the planned one, which follows the path in a move, and is free again when
+    the asset is deleted.
     """
 
-    def __init__(
-        self,
-        transaction: StoreTransaction,
-        ours: BaseSnapshot,
-        *,
-        mint_id: Callable[[AssetPath], AssetId | None],
-        sweep: Callable[[StoreTransaction, set[Digest]], None],
-        use_ids: Callable[[StoreTransaction, Iterable[AssetId], Mapping[AssetPath, AssetId]], None],
-    ) -> None:
+    def __init__(self, transaction: StoreTransaction, store: BaseStore) -> None:
         self._transaction = transaction
-        self._ours = ours
-        self._mint_id = mint_id
-        self._sweep = sweep
-        self._use_ids = use_ids
+        self._store = store
+        self._ours = store.lookups(transaction)
 
     def put(
         self,
@@ -125,7 +118,7 @@ class LocalEdits:
     def _new_id(self, path: AssetPath) -> AssetId:
         if (former := self._ours.former_id(path)) is not None:
             return former
-        minted = self._mint_id(path)
+        minted = self._store.mint_id(path)
         if minted is None:
             return self._planned_id(path)
         if self._ours.is_used(minted) or self._ours.with_id(minted) is not None:
@@ -143,10 +136,10 @@ class LocalEdits:
         elif before is not None:
             self._release(before)
         if before is not None and before.ours is not None:
-            self._sweep(self._transaction, {before.ours.digest})
+            self._store.sweep(self._transaction, {before.ours.digest})
 
     def _release(self, record: AssetRecord) -> None:
         """Record where an asset was last; an id that was only planned is free again."""
         path = record.last_path
         if path is not None and record.id != self._planned_id(path):
-            self._use_ids(self._transaction, (), {path: record.id})
+            self._store.use_ids(self._transaction, (), {path: record.id})

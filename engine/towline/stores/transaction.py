@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from towline.codec import decode, decode_trusted, encode
-from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, Digest
 from towline.names import NamePolicy
 from towline.options import Renames
@@ -25,6 +24,9 @@ from towline.records import (
 )
 from towline.resolutions import SavedResolution
 from towline.stores.resolutions import remembered_resolutions, saved_resolutions
+
+if TYPE_CHECKING:
+    from towline.stores.base import BaseStore
 
 
 class StoreTransaction(Protocol):
@@ -112,19 +114,11 @@ def record_columns(record: AssetRecord, names: NamePolicy) -> dict[str, str | No
 class BaseSnapshot:
     """The lookups over one transaction; `towline.ports.Snapshot`."""
 
-    def __init__(
-        self,
-        transaction: StoreTransaction,
-        *,
-        project: str,
-        kinds: Kinds,
-        names: NamePolicy,
-        keep: int,
-    ) -> None:
-        self.project = project
-        self.kinds = kinds
-        self.names = names
-        self._keep = keep
+    def __init__(self, transaction: StoreTransaction, store: BaseStore) -> None:
+        self.project = store.project
+        self.kinds = store.kinds
+        self.names = store.names
+        self._keep = store.keep
         self._transaction = transaction
 
     def state(self) -> StoreState:

@@ -209,9 +209,7 @@ class SqlStore(BaseStore):
     def lookups(self, transaction: Any) -> SqlSnapshot:
         """Return the lookups over a transaction."""
         self._settings(transaction)
-        return SqlSnapshot(
-            transaction, project=self.project, kinds=self.kinds, names=self.names, keep=self.keep
-        )
+        return SqlSnapshot(transaction, self)
 
     def claim(self) -> None:
         """Take the project from every store that claimed it before, for one applied plan."""

@@ -24,6 +24,7 @@ from towline.planfile import load_plan
 from towline.ports import LoggedPull
 from towline.records import AssetRecord, Occupant, StoreState
 from towline.resolutions import SavedResolution
+from towline.stores.base import BaseStore
 from towline.stores.resolutions import resolution_name, resolution_of
 from towline.stores.transaction import BaseSnapshot
 from towline_server.db.statements import batches, insert_all, insert_missing
@@ -227,8 +228,8 @@ def _counted(
 class SqlSnapshot(BaseSnapshot):
     """The lookups over one transaction; where that writes nothing, what was read is reused."""
 
-    def __init__(self, transaction: Any, **project: Any) -> None:
-        super().__init__(transaction, **project)
+    def __init__(self, transaction: Any, store: BaseStore) -> None:
+        super().__init__(transaction, store)
         self._rows: SqlTransaction = transaction
         self._caches = not transaction.write
         self._lookups = 0
