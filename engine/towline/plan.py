@@ -137,6 +137,14 @@ class Edit:
             self.after.ours if self.after is not None else None,
         )
 
+    @property
+    def arrival(self) -> AssetPath | None:
+        """The path to which it adds or moves an asset, if it does."""
+        before, after = self.ours
+        if after is None or (before is not None and before.path == after.path):
+            return None
+        return after.path
+
 
 @frozen(kw_only=True)
 class Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -86,6 +86,17 @@ class LocalFile:
 
 
 Occupant: TypeAlias = AssetRecord | LocalFile
+
+
+def paths_in_the_way(
+    occupants: Iterable[Occupant], giving_way: Container[AssetId]
+) -> Iterator[AssetPath]:
+    """Yield the paths of occupants that are no assets, or none of those that give way."""
+    for occupant in occupants:
+        if isinstance(occupant, LocalFile):
+            yield occupant.path
+        elif occupant.ours is not None and occupant.id not in giving_way:
+            yield occupant.ours.path
 
 
 class AssetLookup(Protocol):

@@ -15,7 +15,7 @@ from towline.errors import UndoBlocked, UnknownPull
 from towline.model import AssetId, AssetPath, AssetState, first_path
 from towline.plan import Disposition, Edit, Item, Plan
 from towline.ports import AssetStore, LoggedPull, Snapshot, Watch
-from towline.records import AssetRecord, LocalFile, PlanKind
+from towline.records import AssetRecord, PlanKind, paths_in_the_way
 from towline.report import Report
 
 
@@ -130,14 +130,8 @@ def _check_free(snapshot: Snapshot, number: int, edits: list[Edit]) -> None:
     moved = {edit.asset_id for edit in edits}
     in_the_way: set[AssetPath] = set()
     for edit in edits:
-        before, after = edit.ours
-        if after is None or (before is not None and before.path == after.path):
-            continue
-        for occupant in snapshot.occupants(after.path):
-            if isinstance(occupant, LocalFile):
-                in_the_way.add(occupant.path)
-            elif occupant.id not in moved and occupant.ours is not None:
-                in_the_way.add(occupant.ours.path)
+        if (path := edit.arrival) is not None:
+            in_the_way.update(paths_in_the_way(snapshot.occupants(path), moved))
     if in_the_way:
         raise UndoBlocked(pull=number, paths=tuple(sorted(in_the_way)), in_the_way=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import TYPE_CHECKING
 
 from towline.errors import ContentMissing, StalePlan
@@ -13,10 +13,9 @@ from towline.records import (
     AssetLookup,
     AssetRecord,
     Contents,
-    LocalFile,
-    Occupant,
     PlanKind,
     StoreState,
+    paths_in_the_way,
 )
 
 if TYPE_CHECKING:
@@ -134,31 +133,15 @@ def check_destinations(plan: Plan, ours: AssetLookup, names: NamePolicy) -> None
     )
     blocked: set[AssetPath] = set()
     for edit in plan.edits:
-        if path := arrival(edit):
+        if path := edit.arrival:
             # A new asset's id may be the one that is planned for a local asset in its place.
             known = {edit.asset_id} if edit.before is not None else set()
-            blocked.update(_in_the_way(ours.occupants(path), leaving | known))
-            blocked.update(_in_the_way(outcomes.occupants(path), {edit.asset_id}))
+            blocked.update(paths_in_the_way(ours.occupants(path), leaving | known))
+            blocked.update(paths_in_the_way(outcomes.occupants(path), {edit.asset_id}))
     if blocked:
         raise StalePlan(
             reason="a path that the plan needs is not free", paths=tuple(sorted(blocked))
         )
-
-
-def _in_the_way(occupants: Sequence[Occupant], giving_way: set[AssetId]) -> Iterator[AssetPath]:
-    for occupant in occupants:
-        if isinstance(occupant, LocalFile):
-            yield occupant.path
-        elif occupant.ours is not None and occupant.id not in giving_way:
-            yield occupant.ours.path
-
-
-def arrival(edit: Edit) -> AssetPath | None:
-    """Return the path to which this edit adds or moves an asset, or None."""
-    before, after = edit.ours
-    if after is None or (before is not None and before.path == after.path):
-        return None
-    return after.path
 
 
 def released_ids(edits: Iterable[Edit]) -> dict[AssetPath, AssetId]:

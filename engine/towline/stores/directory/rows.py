@@ -157,10 +157,10 @@ class RowsAhead:
 
 def write_edits(connection: sqlite3.Connection, edits: Sequence[Edit]) -> None:
     """Write the rows of the records that a plan results in, and of the ids that it uses."""
-    from towline.stores.checks import arrival, released_ids
+    from towline.stores.checks import released_ids
 
     # The plan was checked to find the paths free, so an asset that was there is gone.
-    arrivals = [path for path in map(arrival, edits) if path is not None]
+    arrivals = [path for edit in edits if (path := edit.arrival) is not None]
     connection.execute(
         f"UPDATE assets SET place = NULL WHERE place {AMONG}",  # noqa: S608 - constants
         (json.dumps(arrivals),),
