@@ -153,13 +153,10 @@ def status(
             _assets(snapshot, plan, records), key=lambda asset: (asset.path, asset.asset_id)
         )
     if found is not None:
-        settled = frozenset(found.settled)
-        assets = [
-            replace(each, settled=True, resolution=found.saved.get(each.asset_id))
-            if each.asset_id in settled
-            else each
-            for each in assets
-        ]
+        saved = {asset_id: found.saved.get(asset_id) for asset_id in found.settled}
+        for index, each in enumerate(assets):
+            if each.asset_id in saved:
+                assets[index] = replace(each, settled=True, resolution=saved[each.asset_id])
     if listed is Listed.CHANGED:
         changed = [asset for asset in assets if asset.state is not State.UNCHANGED]
         assets, left_out = changed, left_out + len(assets) - len(changed)

@@ -280,12 +280,10 @@ class DirectoryStore(DescribedProject):
 
     def read(self, digest: Digest) -> bytes | None:
         """Return bytes of a file that was hashed, or of the undo contents; up to `READ_BYTES`."""
-        with self._open_checked():
-            return self._working_copy.read(digest)
+        return self._working_copy.read(digest)
 
     def log(self) -> Sequence[LoggedPull]:
-        with self._open_checked():
-            return self._state.pulls.entries()
+        return self._working_copy.log()
 
     # --- writing ------------------------------------------------------------------------------
 
