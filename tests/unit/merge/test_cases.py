@@ -9,7 +9,6 @@ import pytest
 from tests.laws.merging import REFUSE, SKIP, plan_of, result_of
 from tests.unit.projects import id_of, project, state
 from towline.conflicts import ConflictKind
-from towline.errors import CollidingResolutions
 from towline.names import NamePolicy
 from towline.options import OnConflict, PullOptions, Resolutions
 from towline.testing.sides import ThreeSides
@@ -137,32 +136,10 @@ def chosen(*, theirs: str = "", ours: str = "") -> Resolutions:
     return Resolutions(use_theirs=frozenset(theirs.split()), use_ours=frozenset(ours.split()))
 
 
-@pytest.mark.parametrize(
-    ("resolutions", "after"),
-    [
-        (chosen(theirs=A), "a/x=3"),
-        (chosen(theirs=f"{A} {X}"), "a/x=3"),
-        (chosen(ours=f"{A} {X}"), "a=2"),
-        (chosen(theirs=A, ours=X), ""),
-    ],
-)
-def test_pins_that_leave_one_claimant_settle_it(resolutions: Resolutions, after: str):
-    plan = plan_of(EDITED, resolutions, REFUSE)
-    assert plan.conflicts == ()
-    assert list(result_of(EDITED, plan).values()) == [state(word) for word in after.split()]
-
-
 @pytest.mark.parametrize("resolutions", [chosen(ours=A), chosen(theirs=X)])
 def test_a_pin_that_leaves_the_other_open_settles_nothing(resolutions: Resolutions):
     (conflict,) = plan_of(EDITED, resolutions, REFUSE).conflicts
     assert {party.asset_id for party in conflict.parties} == {A, X}
-
-
-def test_pins_that_leave_two_claimants_are_an_error():
-    with pytest.raises(CollidingResolutions) as caught:
-        plan_of(EDITED, chosen(ours=A, theirs=X), REFUSE)
-    assert set(caught.value.asset_ids) == {A, X}
-    assert set(caught.value.paths) == {"a", "a/x"}
 
 
 def test_a_policy_settles_all_its_parties_alike():
