@@ -7,42 +7,14 @@ import tracemalloc
 
 import pytest
 
-from towline.content import ContentOutcome, are_equal, merge_content
+from tests.unit.content.merging import conflicts, merge, merged
+from towline.content import are_equal, merge_content
 from towline.content.fields import Reason
 from towline.content.json_values import parse_json
-from towline.content.pointers import format_pointer
 from towline.content.values import MAX_BYTES, NotParsed, TooDeep, shown
 from towline.content_rules import ContentRules, FieldRule
 from towline.model import ThreeWay
 from towline.options import Side
-
-NO_RULES = ContentRules()
-
-
-def merge(
-    base: str,
-    ours: str,
-    theirs: str,
-    rules: ContentRules = NO_RULES,
-    choices: dict[tuple[str, ...], Side] | None = None,
-) -> ContentOutcome:
-    sides = ThreeWay(base.encode(), ours.encode(), theirs.encode())
-    return merge_content("a.txt", sides, rules, choices)
-
-
-def merged(base: str, ours: str, theirs: str, rules: ContentRules = NO_RULES) -> str:
-    outcome = merge(base, ours, theirs, rules)
-    assert outcome.content is not None, outcome
-    return outcome.content.decode()
-
-
-def conflicts(
-    base: str, ours: str, theirs: str, rules: ContentRules = NO_RULES
-) -> dict[str, Reason]:
-    outcome = merge(base, ours, theirs, rules)
-    assert outcome.content is None
-    return {format_pointer(each.pointer): each.reason for each in outcome.fields}
-
 
 # --- objects ----------------------------------------------------------------------------------
 
@@ -258,7 +230,7 @@ def test_a_side_for_an_order_leaves_the_edits_of_the_other():
     ours = '{"n":[{"id":"b","v":1},{"id":"a","v":1},{"id":"c","v":1}]}'
     theirs = '{"n":[{"id":"a","v":1},{"id":"c","v":1},{"id":"b","v":2}]}'
     for side, order in ((Side.OURS, "bac"), (Side.THEIRS, "acb")):
-        outcome = merge(NODES, ours, theirs, choices={("n",): side})
+        outcome = merge("a.txt", NODES, ours, theirs, choices={("n",): side})
         assert outcome.content is not None
         found = json.loads(outcome.content)["n"]
         assert [(each["id"], each["v"]) for each in found] == [
@@ -271,82 +243,6 @@ def test_doubled_keys_and_nan_are_compared_as_a_whole():
         '{"a":NaN,"b":2}'
     )
     assert conflicts('{"a":1}', '{"a":{"x":1,"x":2}}', '{"a":{"x":1,"x":3}}')
-
-
-# --- what a kind says of its fields -----------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [(FieldRule.THEIRS, "2.10"), (FieldRule.OURS, "2.9"), (FieldRule.LARGER, "2.9")],
-)
-def test_a_volatile_field_is_settled_by_its_rule(rule: FieldRule, expected: str):
-    rules = ContentRules(fields=(("/*/v", rule),))
-    found = merged('{"a":{"v":2.0}}', '{"a":{"v":2.9}}', '{"a":{"v":2.10}}', rules)
-    assert found == f'{{"a":{{"v":{expected}}}}}'
-
-
-def test_larger_takes_the_later_text_and_the_larger_of_huge_numbers():
-    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
-    for base, smaller, larger in [
-        ('"2024-01-01"', '"2024-02-01"', '"2024-03-01"'),
-        ("1", "2" * 5_000, "3" * 5_000),
-        ("1", "9", "10"),
-    ]:
-        was, ours, theirs = (f'{{"v":{value}}}' for value in (base, smaller, larger))
-        assert merged(was, ours, theirs, rules) == theirs
-        assert merged(was, theirs, ours, rules) == theirs
-
-
-@pytest.mark.parametrize(
-    ("path", "spelled", "ours", "theirs"),
-    [
-        ("a.json", '{{"v": {}}}', "1", '"1"'),
-        ("a.json", '{{"v": {}}}', "true", "2"),
-        ("a.json", '{{"v": {}}}', "[1]", "[2]"),
-        ("a.yml", "v: {}\n", "2024-02-01", '"2024-03-01"'),
-        ("a.yml", "v: {}\n", "1e3", "1e4"),
-        ("a.toml", "v = {}\n", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00"),
-        ("a.toml", "v = {}\n", "2024-02-01T12:00:00+02:00", "2024-02-01T11:00:00Z"),
-        ("a.toml", "v = {}\n", "1.5", "inf"),
-    ],
-)
-def test_what_cannot_be_compared_has_no_larger_one(path: str, spelled: str, ours: str, theirs: str):
-    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
-    sides = ThreeWay(*(spelled.format(value).encode() for value in ("0", ours, theirs)))
-    outcome = merge_content(path, sides, rules)
-    assert [(each.pointer, each.reason) for each in outcome.fields] == [(("v",), "both_changed")]
-
-
-@pytest.mark.parametrize(
-    ("path", "spelled", "smaller", "larger"),
-    [
-        ("a.yml", "v: {}\n", "2024-02-01", "2024-03-01"),
-        ("a.yml", "v: {}\n", "2024-02-01T10:00:00Z", "2024-02-01T10:00:00.5Z"),
-        ("a.toml", "v = {}\n", "2024-02-01T12:00:00+00:00", "2024-02-01T13:00:00Z"),
-        ("a.toml", "v = {}\n", "07:00:00", "17:00:00"),
-        ("a.toml", "v = {}\n", "9", "10.5"),
-    ],
-)
-def test_larger_takes_the_later_date_or_time(path: str, spelled: str, smaller: str, larger: str):
-    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
-    base, one, other = (spelled.format(value).encode() for value in ("0", smaller, larger))
-    assert merge_content(path, ThreeWay(base, one, other), rules).content == other
-    assert merge_content(path, ThreeWay(base, other, one), rules).content == other
-
-
-def test_a_guarded_field_that_theirs_changed_is_a_conflict():
-    rules = ContentRules(fields=(("/account", FieldRule.GUARDED),))
-    base, ours, theirs = '{"account":"a","x":1}', '{"account":"a","x":2}', '{"account":"b","x":1}'
-    assert conflicts(base, ours, theirs, rules) == {"/account": Reason.GUARDED}
-    assert merged(base, theirs, ours, rules) == '{"account":"b","x":2}'
-
-
-def test_a_conflict_is_settled_by_a_side_for_its_field():
-    sides = ('{"a":1,"b":1}', '{"a":2,"b":1}', '{"a":3,"b":4}')
-    for side, expected in [(Side.THEIRS, '{"a":3,"b":4}'), (Side.OURS, '{"a":2,"b":4}')]:
-        outcome = merge(*sides, choices={("a",): side})
-        assert outcome.content == expected.encode()
 
 
 # --- bounds -----------------------------------------------------------------------------------
@@ -383,10 +279,10 @@ def test_what_is_too_deep_or_too_large_is_merged_by_lines():
         nested(200, "," * 2_000_000),
         "[" * 10_000,
     ):
-        assert merge(large, large + "\n", large).content == f"{large}\n".encode()
-        assert merge("[]", large, "[1]").by == "lines"
+        assert merge("a.txt", large, large + "\n", large).content == f"{large}\n".encode()
+        assert merge("a.txt", "[]", large, "[1]").by == "lines"
     long = f'["{"x" * MAX_BYTES}"]'
-    assert merge("[]", long, "[1]").by == "lines"
+    assert merge("a.txt", "[]", long, "[1]").by == "lines"
 
 
 def test_brackets_in_strings_are_no_levels():

@@ -1,4 +1,4 @@
-"""A guarded field is never replaced by a merge, whatever way that takes."""
+"""What a kind says of its fields; a guarded one is never replaced, whatever way a merge takes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,91 @@ from typing import Any
 
 import pytest
 
-from tests.unit.content.merging import merge
+from tests.unit.content.merging import conflicts, merge, merged
+from towline.content import merge_content
+from towline.content.fields import Reason
 from towline.content.json_values import parse_json
 from towline.content.merge import Choices
 from towline.content.values import MAX_BYTES
 from towline.content_rules import ContentMode, ContentRules, FieldRule
 from towline.model import ThreeWay
 from towline.options import Side
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [(FieldRule.THEIRS, "2.10"), (FieldRule.OURS, "2.9"), (FieldRule.LARGER, "2.9")],
+)
+def test_a_volatile_field_is_settled_by_its_rule(rule: FieldRule, expected: str):
+    rules = ContentRules(fields=(("/*/v", rule),))
+    found = merged('{"a":{"v":2.0}}', '{"a":{"v":2.9}}', '{"a":{"v":2.10}}', rules)
+    assert found == f'{{"a":{{"v":{expected}}}}}'
+
+
+def test_larger_takes_the_later_text_and_the_larger_of_huge_numbers():
+    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
+    for base, smaller, larger in [
+        ('"2024-01-01"', '"2024-02-01"', '"2024-03-01"'),
+        ("1", "2" * 5_000, "3" * 5_000),
+        ("1", "9", "10"),
+    ]:
+        was, ours, theirs = (f'{{"v":{value}}}' for value in (base, smaller, larger))
+        assert merged(was, ours, theirs, rules) == theirs
+        assert merged(was, theirs, ours, rules) == theirs
+
+
+@pytest.mark.parametrize(
+    ("path", "spelled", "ours", "theirs"),
+    [
+        ("a.json", '{{"v": {}}}', "1", '"1"'),
+        ("a.json", '{{"v": {}}}', "true", "2"),
+        ("a.json", '{{"v": {}}}', "[1]", "[2]"),
+        ("a.yml", "v: {}\n", "2024-02-01", '"2024-03-01"'),
+        ("a.yml", "v: {}\n", "1e3", "1e4"),
+        ("a.toml", "v = {}\n", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00"),
+        ("a.toml", "v = {}\n", "2024-02-01T12:00:00+02:00", "2024-02-01T11:00:00Z"),
+        ("a.toml", "v = {}\n", "1.5", "inf"),
+    ],
+)
+def test_what_cannot_be_compared_has_no_larger_one(path: str, spelled: str, ours: str, theirs: str):
+    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
+    sides = ThreeWay(*(spelled.format(value).encode() for value in ("0", ours, theirs)))
+    outcome = merge_content(path, sides, rules)
+    assert [(each.pointer, each.reason) for each in outcome.fields] == [(("v",), "both_changed")]
+
+
+@pytest.mark.parametrize(
+    ("path", "spelled", "smaller", "larger"),
+    [
+        ("a.yml", "v: {}\n", "2024-02-01", "2024-03-01"),
+        ("a.yml", "v: {}\n", "2024-02-01T10:00:00Z", "2024-02-01T10:00:00.5Z"),
+        ("a.toml", "v = {}\n", "2024-02-01T12:00:00+00:00", "2024-02-01T13:00:00Z"),
+        ("a.toml", "v = {}\n", "07:00:00", "17:00:00"),
+        ("a.toml", "v = {}\n", "9", "10.5"),
+    ],
+)
+def test_larger_takes_the_later_date_or_time(path: str, spelled: str, smaller: str, larger: str):
+    rules = ContentRules(fields=(("/v", FieldRule.LARGER),))
+    base, one, other = (spelled.format(value).encode() for value in ("0", smaller, larger))
+    assert merge_content(path, ThreeWay(base, one, other), rules).content == other
+    assert merge_content(path, ThreeWay(base, other, one), rules).content == other
+
+
+def test_a_guarded_field_that_theirs_changed_is_a_conflict():
+    rules = ContentRules(fields=(("/account", FieldRule.GUARDED),))
+    base, ours, theirs = '{"account":"a","x":1}', '{"account":"a","x":2}', '{"account":"b","x":1}'
+    assert conflicts(base, ours, theirs, rules) == {"/account": Reason.GUARDED}
+    assert merged(base, theirs, ours, rules) == '{"account":"b","x":2}'
+
+
+def test_a_conflict_is_settled_by_a_side_for_its_field():
+    sides = ('{"a":1,"b":1}', '{"a":2,"b":1}', '{"a":3,"b":4}')
+    for side, expected in [(Side.THEIRS, '{"a":3,"b":4}'), (Side.OURS, '{"a":2,"b":4}')]:
+        outcome = merge("a.txt", *sides, choices={("a",): side})
+        assert outcome.content == expected.encode()
+
+
+# --- guarded fields ---------------------------------------------------------------------------
 
 GUARDED = ContentRules(fields=(("/l/*/cred", FieldRule.GUARDED),))
 
