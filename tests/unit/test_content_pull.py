@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.both_changed import both_changed
 from towline import (
     AssetPath,
     Kind,
@@ -27,31 +28,12 @@ THEIRS = b'{"name": "y", "version": 1, "steps": [{"id": "a", "v": 1}, {"id": "b"
 BOTH = b'{"name": "y", "version": 2, "steps": [{"id": "a", "v": 2}, {"id": "b", "v": 1}]}'
 
 
-def edited(
-    base: bytes | None,
-    ours: bytes,
-    theirs: bytes,
-    *,
-    rules: ContentRules | None = None,
-    name: str = "a.json",
-) -> tuple[MemoryStore, MemoryRemote]:
-    """Return a project whose one asset both sides changed since the last pull."""
-    kind = Kind(name="file", globs=("**",), content=rules or ContentRules())
-    store, remote = MemoryStore("project", kinds=Kinds((kind,))), MemoryRemote()
-    path = AssetPath(name)
-    remote.commit({"other": b"1"} if base is None else {"other": b"1", path: base})
-    pull(store, remote)
-    store.put(path, ours)
-    remote.commit({"other": b"1", path: theirs})
-    return store, remote
-
-
 def content(store: MemoryStore, path: str = "a.json") -> bytes:
     return store.contents()[AssetPath(path)][0]
 
 
 def test_contents_are_merged_unless_the_pull_says_never():
-    store, remote = edited(BASE, OURS, THEIRS)
+    store, remote = both_changed(BASE, OURS, THEIRS)
     assert pull(store, remote, NEVER).status == "conflicts"
     planned = plan_pull(store, remote)
     report = pull(store, remote)
@@ -65,14 +47,14 @@ def test_contents_are_merged_unless_the_pull_says_never():
 
 
 def test_lines_are_merged_where_nothing_is_parsed():
-    store, remote = edited(b"1\n2\n3\n", b"0\n2\n3\n", b"1\n2\n4\n", name="a.txt")
+    store, remote = both_changed(b"1\n2\n3\n", b"0\n2\n3\n", b"1\n2\n4\n", name="a.txt")
     (item,) = pull(store, remote).updated
     assert item.merged_by == "lines"
     assert content(store, "a.txt") == b"0\n2\n4\n"
 
 
 def test_fields_that_clash_stay_a_conflict():
-    store, remote = edited(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
+    store, remote = both_changed(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
     assert pull(store, remote).status == "conflicts"
     assert content(store) == OURS
 
@@ -80,24 +62,24 @@ def test_fields_that_clash_stay_a_conflict():
 def test_a_kind_says_more():
     theirs = THEIRS.replace(b'"version": 1', b'"version": 3')
     larger = ContentRules(fields=(("/version", FieldRule.LARGER),))
-    store, remote = edited(BASE, OURS, theirs, rules=larger)
+    store, remote = both_changed(BASE, OURS, theirs, rules=larger)
     pull(store, remote)
     assert content(store) == BOTH.replace(b'"version": 2', b'"version": 3')
     never = ContentRules(mode=ContentMode.NEVER)
-    store, remote = edited(BASE, OURS, THEIRS, rules=never)
+    store, remote = both_changed(BASE, OURS, THEIRS, rules=never)
     assert pull(store, remote).status == "conflicts"
 
 
 @pytest.mark.parametrize("mode", ContentMode)
 @pytest.mark.parametrize("base", [None, b"", b'{"a": 0}'])
 def test_one_content_in_two_spellings_keeps_ours(base: bytes | None, mode: ContentMode):
-    store, remote = edited(base, b'{"a": 1, "b": 2}', b'{"b":2,"a":1}\n')
+    store, remote = both_changed(base, b'{"a": 1, "b": 2}', b'{"b":2,"a":1}\n')
     assert pull(store, remote, PullOptions(content_merge=mode)).status == "up-to-date"
     assert content(store) == b'{"a": 1, "b": 2}'
 
 
 def test_a_plan_contains_what_it_merged():
-    store, remote = edited(BASE, OURS, THEIRS)
+    store, remote = both_changed(BASE, OURS, THEIRS)
     plan = plan_pull(store, remote)
     assert [merged for _, merged in plan.merged] == [BOTH]
 
@@ -108,7 +90,7 @@ def test_an_unknown_way_to_merge_is_refused():
 
 
 def test_what_a_merge_leaves_is_for_the_policy():
-    store, remote = edited(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
+    store, remote = both_changed(BASE, OURS, THEIRS.replace(b'"version": 1', b'"version": 3'))
     options = PullOptions(on_conflict=OnConflict.THEIRS)
     assert [item.merged_by for item in pull(store, remote, options).overwritten] == [None]
 

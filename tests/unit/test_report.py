@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.laws.merging import REFUSE, SKIP, plan_of
+from tests.laws.merging import REFUSE, plan_of
 from tests.unit.projects import id_of, project
 from towline.model import AssetPath
 from towline.options import Resolutions
@@ -41,11 +41,6 @@ def test_each_asset_is_in_one_list():
     assert (report.status, report.base, report.revision) == (Status.UPDATED, BASE, THEIRS)
 
 
-def test_untouched_and_converged_assets_are_up_to_date():
-    report = report_of(plan_of(project("a=1 b=1", "a=2 b=2", "a=2 b=1"), options=REFUSE))
-    assert (report.status, report.listed) == (Status.UP_TO_DATE, ())
-
-
 def test_a_refused_plan_lists_its_conflicts_alone():
     report = report_of(plan_of(project("a=1 b=1", "a=2 b=1", "a=3 b=2"), options=REFUSE))
     assert (report.status, report.listed) == (Status.CONFLICTS, ())
@@ -54,13 +49,6 @@ def test_a_refused_plan_lists_its_conflicts_alone():
     assert "content" in message
     assert "a" in message
     assert id_of("a") in message
-
-
-def test_skipped_conflicts_are_listed_with_a_message():
-    report = report_of(plan_of(project("a=1 b=1", "a=2 b=1", "a=3 b=2"), options=SKIP))
-    assert report.status is Status.UPDATED
-    assert [(item.path, item.reason) for item in report.ignored] == [("a", IgnoredReason.CONFLICT)]
-    assert len(report.conflicts) == len(report.error_msgs) == 1
 
 
 def test_the_message_names_what_is_in_the_way():

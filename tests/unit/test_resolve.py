@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.laws.documents import three_sides
+from tests.unit.both_changed import both_changed
 from towline import (
     Kind,
     Kinds,
@@ -38,27 +39,6 @@ OURS = b'{"x": 2, "z": 1}'
 THEIRS = b'{"x": 3, "y": 2.5, "z": 3}'
 
 
-def project(
-    base: bytes | None,
-    ours: bytes | None,
-    theirs: bytes | None,
-    name: str = "a.json",
-    rules: ContentRules = ContentRules(),
-) -> tuple[Any, Any]:
-    """Return a project whose one asset both sides changed since the last pull."""
-    kind = Kind(name="file", globs=("**",), content=rules)
-    store, remote = MemoryStore("project", kinds=Kinds((kind,))), MemoryRemote()
-    path = AssetPath(name)
-    remote.commit({"other": b"1"} if base is None else {"other": b"1", name: base})
-    pull(store, remote)
-    if ours is not None:
-        store.put(path, ours)
-    elif (record := now(store).at(path)) is not None:
-        store.delete(record.id)
-    remote.commit({"other": b"1"} if theirs is None else {"other": b"1", name: theirs})
-    return store, remote
-
-
 def found_in(store: Any, remote: Any, **options: Any) -> tuple[OpenConflict, ...]:
     plan = plan_pull(store, remote, PullOptions(**options))
 
@@ -70,7 +50,7 @@ def found_in(store: Any, remote: Any, **options: Any) -> tuple[OpenConflict, ...
 
 
 def test_fields_that_clash_have_their_values_on_three_sides():
-    (found,) = found_in(*project(BASE, OURS, THEIRS))
+    (found,) = found_in(*both_changed(BASE, OURS, THEIRS))
     assert found.contents == ThreeWay(BASE, OURS, THEIRS)
     assert [(each.pointer, each.reason, each.values) for each in found.fields] == [
         ("/x", Reason.BOTH_CHANGED, ThreeWay(1, 2, 3)),
@@ -82,7 +62,7 @@ def test_fields_that_clash_have_their_values_on_three_sides():
 def test_lines_that_clash_have_their_places():
     base = b"1\n2\n3\n4\n5\n"
     ours, theirs = base.replace(b"4", b"four"), b"0\n" + base.replace(b"4\n", b"")
-    (found,) = found_in(*project(base, ours, theirs, "a.txt"))
+    (found,) = found_in(*both_changed(base, ours, theirs, "a.txt"))
     assert found.fields == ()
     (clash,) = found.lines
     assert clash.lines == ThreeWay(b"4\n", b"four\n", b"")
@@ -102,7 +82,7 @@ def test_lines_that_clash_have_their_places():
     ],
 )
 def test_a_resolution_is_used_by_the_next_plan(choice, outcome):
-    store, remote = project(BASE, OURS, THEIRS)
+    store, remote = both_changed(BASE, OURS, THEIRS)
     (found,) = found_in(store, remote)
     store.save_resolutions([found.resolution(**choice)])
     assert found_in(store, remote) == ()
@@ -133,7 +113,7 @@ def test_a_resolution_is_used_by_the_next_plan(choice, outcome):
     ],
 )
 def test_fields_are_taken_into_ours_own_bytes(name, base, ours, theirs, pointer, outcome):
-    (found,) = found_in(*project(base, ours, theirs, name))
+    (found,) = found_in(*both_changed(base, ours, theirs, name))
     assert [field.pointer for field in found.fields] == [pointer]
     assert found.merged({pointer: Side.THEIRS}) == outcome
 
@@ -149,7 +129,7 @@ def test_fields_are_taken_into_ours_own_bytes(name, base, ours, theirs, pointer,
     ],
 )
 def test_fields_are_those_that_clash(fields, problem):
-    (found,) = found_in(*project(BASE, OURS, THEIRS))
+    (found,) = found_in(*both_changed(BASE, OURS, THEIRS))
     with pytest.raises(InvalidResolution, match=problem) as refused:
         found.resolution(fields=fields)
     assert refused.value.fields == ("/x", "/y")
@@ -214,7 +194,7 @@ def marked(conflict: OpenConflict) -> set[str]:
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("name", LISTS)
 def test_the_fields_that_are_marked_are_those_that_are_chosen(name: str, side: Side):
-    store, remote = project(*LISTS[name], rules=GUARDED)
+    store, remote = both_changed(*LISTS[name], rules=GUARDED)
     (found,) = found_in(store, remote)
     pointers = {field.pointer for field in found.fields}
     assert pointers
@@ -231,7 +211,7 @@ def test_what_random_documents_mark_is_what_is_chosen():
         sides = three_sides(random, number % 4 + 1)
         if number % 5 == 0:
             sides = replace(sides, base=None)  # type: ignore[arg-type] # both added it
-        for found in found_in(*project(sides.base, sides.ours, sides.theirs)):
+        for found in found_in(*both_changed(sides.base, sides.ours, sides.theirs)):
             pointers = {field.pointer for field in found.fields}
             assert marked(found) == pointers, sides
             for side in Side if pointers else ():
@@ -245,7 +225,7 @@ def test_what_random_documents_mark_is_what_is_chosen():
 def test_where_fields_are_not_merged_none_is_marked_and_none_is_chosen(
     ours: bytes | None, theirs: bytes | None
 ):
-    (found,) = found_in(*project(BASE, ours, theirs))
+    (found,) = found_in(*both_changed(BASE, ours, theirs))
     assert marked(found) == set()
     with pytest.raises(
         InvalidResolution, match=f"none does in this {found.conflict.kind} conflict"
@@ -271,7 +251,7 @@ def test_where_fields_are_not_merged_none_is_marked_and_none_is_chosen(
     ],
 )
 def test_a_conflict_of_no_single_field_says_why(name, base, ours, theirs, mode, problem):
-    store, remote = project(base, ours, theirs, name, rules=ContentRules(mode=mode))
+    store, remote = both_changed(base, ours, theirs, name, rules=ContentRules(mode=mode))
     (found,) = found_in(store, remote)
     assert problem in found.problem
     assert (found.fields, found.lines, marked(found)) == ((), (), set())
@@ -292,12 +272,12 @@ def test_no_field_is_chosen_where_theirs_is_another_asset():
 
 
 def test_exactly_one_choice_is_taken():
-    (found,) = found_in(*project(BASE, OURS, THEIRS))
+    (found,) = found_in(*both_changed(BASE, OURS, THEIRS))
     choices: list[dict[str, Any]] = [{}, {"fields": {}}, {"side": Side.OURS, "content": b""}]
     for choice in choices:
         with pytest.raises(InvalidValue):
             found.resolution(**choice)
-    (text,) = found_in(*project(b"1", b"2", b"3", "a.txt"))
+    (text,) = found_in(*both_changed(b"1", b"2", b"3", "a.txt"))
     with pytest.raises(InvalidResolution, match="'/x' is no field that clashes"):
         text.resolution(fields={"/x": Side.OURS})
 
@@ -322,7 +302,7 @@ def test_where_paths_clash_a_side_is_chosen():
 
 
 def test_what_was_resolved_once_is_offered_again():
-    store, remote = project(BASE, OURS, THEIRS)
+    store, remote = both_changed(BASE, OURS, THEIRS)
     (found,) = found_in(store, remote)
     assert found.remembered(now(store).remembered_resolutions()) is None
     saved = found.resolution(fields={"/x": Side.THEIRS, "/y": Side.OURS})
@@ -337,7 +317,7 @@ def test_what_was_resolved_once_is_offered_again():
 
 
 def test_a_resolution_that_lapsed_is_noted_once():
-    store, remote = project(BASE, OURS, THEIRS)
+    store, remote = both_changed(BASE, OURS, THEIRS)
     (found,) = found_in(store, remote)
     store.save_resolutions([found.resolution(side=Side.OURS)])
     pull(store, remote, PullOptions(on_conflict=OnConflict.THEIRS, use_saved=False))
@@ -353,7 +333,7 @@ def test_a_text_for_each_place_that_clashes_is_merged_with_the_rest():
     theirs = (
         base.replace(b"3\n4\n", b"3\nIV\n", 1).replace(b"15\n", b"").replace(b"9\n", b"IX\n", 1)
     )
-    (found,) = found_in(*project(base, ours, theirs, name="a.txt"))
+    (found,) = found_in(*both_changed(base, ours, theirs, name="a.txt"))
     assert len(found.lines) == 2
     picked = found.merged_lines([found.lines[0].lines.theirs, found.lines[1].lines.ours])
     merged = theirs.replace(b"14\n", b"14\nfifteen\nmore\n")
@@ -372,7 +352,7 @@ def planned(store: Any, remote: Any) -> PlannedConflicts:
 
 
 def test_what_saved_resolutions_leave_is_what_a_plan_leaves():
-    store, remote = project(BASE, OURS, THEIRS)
+    store, remote = both_changed(BASE, OURS, THEIRS)
     store.put(AssetPath("n"), b"mine")
     remote.commit({"other": b"1", "a.json": THEIRS, "n/x": b"theirs"})
     every = planned(store, remote)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.both_changed import both_changed, write
 from towline import (
     AssetPath,
     DirectoryStore,
@@ -31,6 +32,7 @@ from towline.content_rules import ContentMode
 from towline.plan import Disposition
 from towline.report import report_of
 from towline.testing.plans import now
+from towline.testing.store_resolutions import saved_in
 
 A = AssetPath("a.json")
 BASE = b'{"x": 1, "y": 1, "z": 1}'
@@ -43,33 +45,6 @@ CHOICES: list[tuple[dict[str, Any], bytes]] = [
     ({"content": b"by hand\r\n"}, b"by hand\r\n"),
     ({"fields": (("/x", Side.THEIRS), ("/y", Side.OURS))}, b'{"x": 3, "y": 2, "z": 3}'),
 ]
-
-
-def conflicted(
-    base: bytes | None = BASE,
-    ours: bytes | None = OURS,
-    theirs: bytes | None = THEIRS,
-    store: Any = None,
-) -> tuple[Any, MemoryRemote]:
-    """Return a project whose one asset both sides changed since the last pull."""
-    store, remote = store or MemoryStore("project"), MemoryRemote()
-    files = {"other": b"1"}
-    remote.commit(files if base is None else {**files, A: base})
-    pull(store, remote)
-    write(store, ours)
-    remote.commit({"other": b"2"} if theirs is None else {"other": b"2", A: theirs})
-    return store, remote
-
-
-def write(store: Any, content: bytes | None) -> None:
-    if isinstance(store, DirectoryStore):
-        (store.root / A).write_bytes(content or b"")
-    elif content is not None:
-        store.put(A, content)
-    else:
-        record = now(store).at(A)
-        assert record is not None
-        store.delete(record.id)
 
 
 def save(store: Any, plan: Plan, **choice: Any) -> SavedResolution:
@@ -85,11 +60,6 @@ def content(store: Any, path: str = A) -> bytes | None:
     return None if state is None else store.read(state.digest)
 
 
-def saved_in(store: Any) -> tuple[list[SavedResolution], list[SavedResolution]]:
-    ours = now(store)
-    return list(ours.saved_resolutions()), list(ours.remembered_resolutions())
-
-
 def notes(plan: Plan) -> list[str]:
     return [note.text for note in plan.notes]
 
@@ -98,7 +68,7 @@ def notes(plan: Plan) -> list[str]:
 @pytest.mark.parametrize(("choice", "outcome"), CHOICES)
 def test_a_saved_resolution_settles_its_conflict(kind, choice, outcome, tmp_path):
     store = DirectoryStore.create(tmp_path) if kind == "directory" else MemoryStore("project")
-    store, remote = conflicted(store=store)
+    store, remote = both_changed(BASE, OURS, THEIRS, store=store, other=b"2")
     plan = plan_pull(store, remote)
     assert plan.refused
     saved = save(store, plan, **choice)
@@ -117,7 +87,7 @@ def test_a_saved_resolution_settles_its_conflict(kind, choice, outcome, tmp_path
 
 
 def test_a_stored_plan_has_the_choice_that_it_was_made_with():
-    store, remote = conflicted()
+    store, remote = both_changed(BASE, OURS, THEIRS, other=b"2")
     saved = save(store, plan_pull(store, remote), content=b"first")
     stored = load_plan(dump_plan(plan_pull(store, remote)))
     newer = replace(saved, content=b"second")
@@ -139,10 +109,10 @@ def test_a_stored_plan_has_the_choice_that_it_was_made_with():
     ],
 )
 def test_it_lapses_when_a_side_moves_and_the_plan_says_so(moves, why):
-    store, remote = conflicted()
+    store, remote = both_changed(BASE, OURS, THEIRS, other=b"2")
     saved = save(store, plan_pull(store, remote), side=Side.THEIRS)
     if "ours" in moves:
-        write(store, moves["ours"])
+        write(store, A, moves["ours"])
     if "theirs" in moves:
         remote.commit({"other": b"2", A: moves["theirs"]})
     for _ in range(2):
@@ -156,7 +126,7 @@ def test_it_lapses_when_a_side_moves_and_the_plan_says_so(moves, why):
 
 
 def test_it_lapses_when_a_side_moves_back():
-    store, remote = conflicted()
+    store, remote = both_changed(BASE, OURS, THEIRS, other=b"2")
     save(store, plan_pull(store, remote), side=Side.THEIRS)
     remote.commit({"other": b"2", A: BASE})
     plan = plan_pull(store, remote)
@@ -167,7 +137,7 @@ def test_it_lapses_when_a_side_moves_back():
 
 
 def test_a_side_of_the_call_goes_before_it_and_it_before_a_policy():
-    store, remote = conflicted()
+    store, remote = both_changed(BASE, OURS, THEIRS, other=b"2")
     plan = plan_pull(store, remote)
     saved = save(store, plan, content=b"saved")
     asset_id = plan.conflicts[0].parties[0].asset_id
@@ -184,7 +154,7 @@ def test_a_side_of_the_call_goes_before_it_and_it_before_a_policy():
 
 
 def test_a_pull_that_leaves_the_asset_out_leaves_its_resolution():
-    store, remote = conflicted()
+    store, remote = both_changed(BASE, OURS, THEIRS, other=b"2")
     saved = save(store, plan_pull(store, remote), content=b"saved")
     pull(store, remote, PullOptions(only=Selection(globs=("other",))))
     assert content(store, "other") == b"2"
@@ -194,7 +164,7 @@ def test_a_pull_that_leaves_the_asset_out_leaves_its_resolution():
 
 
 def test_a_skipped_asset_can_be_resolved_later():
-    store, remote = conflicted()
+    store, remote = both_changed(BASE, OURS, THEIRS, other=b"2")
     pull(store, remote, SKIP)
     save(store, plan_pull(store, remote), content=b"saved")
     assert pull(store, remote).status == "updated"
@@ -210,7 +180,7 @@ def test_a_skipped_asset_can_be_resolved_later():
     ],
 )
 def test_content_settles_every_conflict_at_one_path(base, ours, theirs, kind):
-    store, remote = conflicted(base, ours, theirs)
+    store, remote = both_changed(base, ours, theirs)
     plan = plan_pull(store, remote)
     assert [conflict.kind for conflict in plan.conflicts] == [kind]
     save(store, plan, content=b"saved")
@@ -220,7 +190,7 @@ def test_content_settles_every_conflict_at_one_path(base, ours, theirs, kind):
 
 
 def test_fields_that_leave_a_clash_settle_nothing():
-    store, remote = conflicted()
+    store, remote = both_changed(BASE, OURS, THEIRS, other=b"2")
     saved = save(store, plan_pull(store, remote), fields=(("/x", Side.THEIRS),))
     plan = plan_pull(store, remote)
     assert plan.refused
@@ -229,7 +199,7 @@ def test_fields_that_leave_a_clash_settle_nothing():
 
 
 def test_it_is_not_used_where_there_is_no_conflict():
-    store, remote = conflicted(theirs=b'{"x": 1, "y": 1, "z": 3}')
+    store, remote = both_changed(BASE, OURS, b'{"x": 1, "y": 1, "z": 3}')
     by_hand = PullOptions(content_merge=ContentMode.NEVER)
     save(store, plan_pull(store, remote, by_hand), side=Side.THEIRS)
     plan = plan_pull(store, remote)
