@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from towline.errors import NotAssociated, StoreBusy
+from towline.errors import NotAssociated, StoreBusy, UnknownPull
 
 from .output import echo_err
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from towline.model import Digest, Revision
     from towline.options import Renames
     from towline.plan import Plan
-    from towline.ports import Watch
+    from towline.ports import LoggedPull, Watch
     from towline.records import Contents, ReadContent
     from towline.remotes.credentials import Credential
     from towline.remotes.git import GitRemote
@@ -178,6 +178,17 @@ class Project(NamedTuple):
             return self.remote().commits(base, self.fetched)
         except InvalidTree:
             return None
+
+    def logged(self, number: int) -> LoggedPull:
+        """Return the pull of this number in the log.
+
+        Raises:
+            UnknownPull: there is none.
+        """
+        for entry in self.store.log():
+            if entry.number == number:
+                return entry
+        raise UnknownPull(pull=number)
 
     def contents_for(self, plan: Plan, watch: Watch) -> Contents | None:
         """Where a plan that was read from a file finds contents; others know."""

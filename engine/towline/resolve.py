@@ -101,18 +101,17 @@ class OpenConflict:
         Raises:
             InvalidResolution: not as many are given, or the lines around them no longer merge.
         """
-        sides = _three(self.contents)
-        if not texts or sides is None or len(texts) != len(self.lines):
+        if not texts or len(texts) != len(self.lines):
             raise self._refused(f"{len(self.lines)} places clash, {len(texts)} texts are given")
         # Where both sides made the same of a place, it does not clash.
-        ours, theirs = _split_lines(sides.ours), _split_lines(sides.theirs)
+        base, ours, theirs = (_split_lines(content or b"") for content in self.contents)
         for clash, text in reversed(list(zip(self.lines, texts, strict=True))):
             for lines, start, replaced in (
                 (ours, clash.starts.ours, clash.lines.ours),
                 (theirs, clash.starts.theirs, clash.lines.theirs),
             ):
                 lines[start - 1 : start - 1 + len(_split_lines(replaced))] = [text]
-        merged = merge_line_regions(ThreeWay(sides.base, b"".join(ours), b"".join(theirs)))
+        merged = merge_line_regions(ThreeWay(*map(b"".join, (base, ours, theirs))))
         if merged is None or merged[1]:
             raise self._refused("the lines around them no longer merge; give the content")
         return merged[0]
@@ -308,13 +307,6 @@ def _merge(conflict: OpenConflict, choices: Choices) -> ContentOutcome:
         if kind is ConflictKind.CONTENT and base is not None:
             return merge_content(path, ThreeWay(base, ours, theirs), rules, choices)
     return ContentOutcome(content=None)
-
-
-def _three(contents: ThreeWay[bytes | None]) -> ThreeWay[bytes] | None:
-    base, ours, theirs = contents
-    if base is None or ours is None or theirs is None:
-        return None
-    return ThreeWay(base, ours, theirs)
 
 
 def _lines(outcome: ContentOutcome, contents: ThreeWay[bytes | None]) -> Iterator[LineClash]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from towline.explain import Explanation
     from towline.model import AssetId, AssetPath, AssetState, ThreeWay
+    from towline.plan import Plan
     from towline.status import AssetStatus
 
 _AROUND_PULL = {"base": "before", "ours": "after"}
@@ -70,7 +71,7 @@ def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) 
         if number is None:
             assets = _chosen(project.status(watch).assets, names, project)
         else:
-            assets = _chosen(_pulled(project, number), names, project)
+            assets = _chosen(_pulled(project.logged(number).plan), names, project)
         read, kinds, mode = project.reader(), project.store.kinds, project.content_mode()
         explained = [
             (asset, explain(asset.states, read, merge_rules(asset.states, read, kinds, mode)))
@@ -127,28 +128,24 @@ def show(name: str, **sides: bool) -> None:
     sys.stdout.buffer.flush()
 
 
-def _pulled(project: Project, number: int) -> list[PulledAsset]:
+def _pulled(plan: Plan) -> list[PulledAsset]:
     """Return what a past pull changed, sorted by path."""
-    from towline.errors import UnknownPull
     from towline.model import ThreeWay
 
-    for entry in project.store.log():
-        if entry.number == number:
-            states = {edit.asset_id: edit.ours for edit in entry.plan.edits}
-            return [
-                PulledAsset(
-                    asset_id=item.asset_id,
-                    path=item.path,
-                    kind=item.kind,
-                    state=str(item.disposition),
-                    states=ThreeWay(before, after, before),
-                )
-                for item in entry.plan.items
-                if item.asset_id is not None
-                for before, after in [states.get(item.asset_id, (None, None))]
-                if before != after
-            ]
-    raise UnknownPull(pull=number)
+    states = {edit.asset_id: edit.ours for edit in plan.edits}
+    return [
+        PulledAsset(
+            asset_id=item.asset_id,
+            path=item.path,
+            kind=item.kind,
+            state=str(item.disposition),
+            states=ThreeWay(before, after, before),
+        )
+        for item in plan.items
+        if item.asset_id is not None
+        for before, after in [states.get(item.asset_id, (None, None))]
+        if before != after
+    ]
 
 
 def _chosen(assets: Sequence[_Asset], names: Sequence[str], project: Project) -> list[_Asset]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -35,10 +34,11 @@ def log(number: int | None, as_json: bool) -> None:
     Newest first; with a number, the report of that one.
     """
     with open_project() as project:
+        if number is not None:
+            _print_pull(project.logged(number), as_json=as_json)
+            return
         entries = project.store.log()
-    if number is not None:
-        _print_pull(entries, number, as_json=as_json)
-    elif as_json:
+    if as_json:
         print_json({"pulls": [_pull_json(entry) for entry in entries]})
     elif entries:
         from towline_cli import tables
@@ -48,21 +48,17 @@ def log(number: int | None, as_json: bool) -> None:
         echo("No pulls yet.")
 
 
-def _print_pull(entries: Iterable[LoggedPull], number: int, *, as_json: bool) -> None:
+def _print_pull(entry: LoggedPull, *, as_json: bool) -> None:
     from dataclasses import replace
 
-    from towline.errors import UnknownPull
     from towline.report import report_of
 
-    for entry in entries:
-        if entry.number == number:
-            report = replace(report_of(entry.plan), pull=number)
-            wording = Wording(done=f"Pull {number}:", nothing=f"Pull {number} changed nothing")
-            if (undoes := entry.summary.undoes) is not None:
-                wording = Wording(done=f"Undo {number} reverted {undoes}", is_undo=True)
-            show_report(report, wording, as_json=as_json, everything=True)
-            return
-    raise UnknownPull(pull=number)
+    number = entry.number
+    report = replace(report_of(entry.plan), pull=number)
+    wording = Wording(done=f"Pull {number}:", nothing=f"Pull {number} changed nothing")
+    if (undoes := entry.summary.undoes) is not None:
+        wording = Wording(done=f"Undo {number} reverted {undoes}", is_undo=True)
+    show_report(report, wording, as_json=as_json, everything=True)
 
 
 def _counts(entry: LoggedPull) -> dict[str, int]:
