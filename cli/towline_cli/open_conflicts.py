@@ -139,8 +139,7 @@ def load_conflicts(project: Project, watch: Watch) -> ProjectConflicts:
         conflicts=tuple(
             each
             for each in open_conflicts(planned.plan, read, kinds=kinds, content_merge=mode)
-            # What is here alone is in the way of others, and has no side to choose.
-            if each.party.states.base is not None or each.party.states.theirs is not None
+            if not each.party.local_only
         ),
         remembered=remembered,
     )

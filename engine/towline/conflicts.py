@@ -41,6 +41,11 @@ class Party:
         return first_path(self.states.ours, self.states.theirs, self.states.base)
 
     @property
+    def local_only(self) -> bool:
+        """Whether it is here alone: it gives way to nothing, and has no side to choose."""
+        return self.states.base is None and self.states.theirs is None
+
+    @property
     def paths(self) -> frozenset[AssetPath]:
         """Its paths on the three sides."""
         return frozenset(state.path for state in self.states if state is not None)

@@ -136,7 +136,7 @@ class OpenConflict:
             content=content,
             fields=tuple(sorted((fields or {}).items())),
         )
-        if self.party.states.base is None and self.party.states.theirs is None:
+        if self.party.local_only:
             raise self._refused("it is here alone, and gives way to nothing; move it instead")
         if content is not None and not self.takes_content:
             raise self._refused("its paths clash; choose theirs or ours")

@@ -81,12 +81,11 @@ def resolve_names(
         use_theirs=resolutions.use_theirs - globs.keys(),
         use_ours=resolutions.use_ours - globs.keys(),
     )
-    # An asset that is here alone gives way to nothing, and has no version to take.
     parties = [
         party
         for conflict in open_conflicts(single)
         for party in conflict.parties
-        if party.states.base is not None or party.states.theirs is not None
+        if not party.local_only
     ]
 
     def covered(names: frozenset[str]) -> frozenset[str]:

@@ -38,7 +38,7 @@ class ListedParty:
     @property
     def gives_way(self) -> bool:
         """Whether a side can be chosen; not for what is here alone."""
-        return self.party.states.base is not None or self.party.states.theirs is not None
+        return not self.party.local_only
 
 
 def listed_parties(found: Conflicts) -> list[ListedParty]:
