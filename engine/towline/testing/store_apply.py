@@ -22,7 +22,7 @@ from towline.testing.plans import (
     record_at,
     state_of,
 )
-from towline.testing.store_harness import NewStore, StoreTraits, assert_equal
+from towline.testing.store_harness import NewStore, StoreTraits, assert_equal, held
 
 P = AssetPath
 
@@ -296,11 +296,6 @@ class ApplyContract(StoreTraits):
         pull_files(harness.store, a=b"1", b=b"2")
         apply_edits(harness.store, delete(harness.store, "b"), contents=[])
         harness.put("c", b"3")
-        store = harness.store
-        before = (list(now(store).records()), now(store).state(), list(store.log()))
-        state_hash = harness.state_hash()
+        before = (held(harness), list(harness.store.log()), harness.state_hash())
         harness.reopen()
-        store = harness.store
-        after = (list(now(store).records()), now(store).state(), list(store.log()))
-        assert_equal(after, before)
-        assert harness.state_hash() == state_hash
+        assert_equal((held(harness), list(harness.store.log()), harness.state_hash()), before)

@@ -34,6 +34,7 @@ from towline.testing.store_harness import (
     StoreHarness,
     StoreTraits,
     assert_equal,
+    held,
 )
 
 Edits = Callable[[StoreHarness], None]
@@ -42,18 +43,16 @@ Edits = Callable[[StoreHarness], None]
 @contextmanager
 def _unchanged(harness: StoreHarness) -> Iterator[None]:
     # A store may write down the local renames that it finds when it looks.
-    before = (list(now(harness.store).records()), harness.contents(), harness.state_hash())
+    before = (held(harness), harness.state_hash())
     yield
     harness.reopen()
-    after = (list(now(harness.store).records()), harness.contents(), harness.state_hash())
-    assert_equal(after, before)
+    assert_equal((held(harness), harness.state_hash()), before)
 
 
 def _held(harness: StoreHarness) -> tuple[object, ...]:
-    ours = now(harness.store)
-    records = list(ours.records())
-    assert ours.changed_records() == changed_among(records)
-    return (ours.state(), records, list(ours.log()), dict(harness.contents()))
+    found, ours = held(harness), now(harness.store)
+    assert ours.changed_records() == changed_among(found[1])
+    return *found, list(ours.log())
 
 
 def _assert_stale(harness: StoreHarness, plan: Plan, *contents: bytes) -> None:

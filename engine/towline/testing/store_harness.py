@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from unittest.mock import patch
 
 from towline.model import AssetPath
 from towline.names import NamePolicy
 from towline.ports import AssetStore
+from towline.records import AssetRecord, StoreState
 from towline.stores.base import BaseStore
 from towline.stores.transaction import StoreTransaction
 from towline.testing.plans import now, record_at
@@ -85,6 +86,15 @@ class StoreHarness(Protocol):
     def state_hash(self) -> str:
         """Return a text that changes with anything that the store has."""
         ...
+
+
+Held: TypeAlias = tuple[StoreState, list[AssetRecord], dict[str, tuple[bytes, bool]]]
+
+
+def held(harness: StoreHarness) -> Held:
+    """Return what a project has: its state, its records and its contents."""
+    ours = now(harness.store)
+    return ours.state(), list(ours.records()), dict(harness.contents())
 
 
 class NewStore(Protocol):

@@ -22,7 +22,7 @@ from towline.testing.plans import (
     pull_files,
     record_at,
 )
-from towline.testing.store_harness import NewStore, StoreTraits, assert_equal
+from towline.testing.store_harness import NewStore, StoreTraits, assert_equal, held
 from towline.undo import plan_undo, undo
 
 P = AssetPath
@@ -51,7 +51,7 @@ class LogContract(StoreTraits):
         harness = new_store()
         pull_files(harness.store, a=b"1", b__c=b"2", d=b"3")
         store = harness.store
-        before = (harness.contents(), now(store).state(), list(now(store).records()))
+        before = held(harness)
         apply_edits(
             store,
             change(store, "a", b"4", executable=True),
@@ -62,12 +62,7 @@ class LogContract(StoreTraits):
         )
         harness.reopen()
         undo(harness.store)
-        after = (
-            harness.contents(),
-            now(harness.store).state(),
-            list(now(harness.store).records()),
-        )
-        assert_equal(after, before)
+        assert_equal(held(harness), before)
         log = harness.store.log()
         assert [entry.undone for entry in log] == [False, True, False]
         assert log[0].plan.kind is PlanKind.UNDO
@@ -87,9 +82,9 @@ class LogContract(StoreTraits):
         made = create(store, "c", b"4")
         edits = (change(store, "a", b"3"), delete(store, "b"), made)
         apply_edits(store, *edits, contents=[b"3", b"4"])
-        pulled = (harness.contents(), now(store).state(), list(now(store).records()))
+        pulled = held(harness)
         undo(store)
-        before = (harness.contents(), now(store).state(), list(now(store).records()))
+        before = held(harness)
         for undone, expected in [
             # Newest first: the entries of undo 3, of its undo, and so on.
             ([False, True, False, False], pulled),
@@ -98,12 +93,11 @@ class LogContract(StoreTraits):
         ]:
             harness.reopen()
             undo(harness.store, harness.store.log()[0].number)
-            store = harness.store
-            assert (harness.contents(), now(store).state(), list(now(store).records())) == expected
-            assert [entry.undone for entry in store.log()] == undone
+            assert held(harness) == expected
+            assert [entry.undone for entry in harness.store.log()] == undone
         # The pull is in effect again, and an undo without a number takes it back.
-        assert undo(harness.store).base == pulled[1].base
-        assert harness.contents() == before[0]
+        assert undo(harness.store).base == pulled[0].base
+        assert harness.contents() == before[2]
 
     def test_undo_names_what_changed_an_asset_since(self, new_store: NewStore) -> None:
         harness = new_store()
