@@ -94,6 +94,7 @@ def spellings(secret: str) -> list[str]:
     return [secret, quote(secret, safe=""), quote(secret), basic]
 
 
+ORDERS = "pipelines/orders.json"
 BASE: dict[str, bytes] = {
     "pipelines/orders.json": b'{"name": "orders", "retries": 1, "steps": ["read"]}\n',
     "pipelines/returns.json": b'{"name": "returns", "retries": 1}\n',
@@ -109,6 +110,11 @@ THEIRS: dict[str, bytes] = {
     "readme.txt": b"A team's project.\n",
 }
 """orders and returns edited, late deleted, new added."""
+README = "readme.txt"
+OURS = b'{"name": "mine", "retries": 9, "steps": ["read"]}\n'
+NUMBERS = b"".join(b"%d\n" % number for number in range(12))
+MINE = NUMBERS.replace(b"3\n", b"three\n", 1).replace(b"8\n", b"eight\n")
+YOURS = NUMBERS.replace(b"3\n", b"III\n", 1).replace(b"8\n", b"VIII\n").replace(b"11\n", b"XI\n")
 
 
 def edit(project: Command, path: str, content: bytes) -> None:

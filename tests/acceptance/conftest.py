@@ -8,7 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import BASE, SECRET, THEIRS, USER, Command, edit, spellings
+from tests.acceptance.command import (
+    BASE,
+    MINE,
+    NUMBERS,
+    ORDERS,
+    OURS,
+    README,
+    SECRET,
+    THEIRS,
+    USER,
+    YOURS,
+    Command,
+    edit,
+    spellings,
+)
 from towline.remotes.credentials import Credential
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
@@ -97,4 +111,16 @@ def project(cloned: Path, towline: Command, repository: GitRepository) -> Comman
 def torn(project: Command) -> Command:
     """`project` with an edit of orders, which the repository edited too."""
     edit(project, "pipelines/orders.json", b'{"name": "orders", "retries": 9, "steps": ["read"]}\n')
+    return project
+
+
+@pytest.fixture
+def clashing(project: Command, repository: GitRepository) -> Command:
+    """A conflict in a field, one in lines, and a clean change; all fetched."""
+    repository.commit({**BASE, README: NUMBERS})
+    project("pull")
+    edit(project, ORDERS, OURS)
+    edit(project, README, MINE)
+    repository.commit({**THEIRS, README: YOURS})
+    project("fetch")
     return project

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import Command, edit
+from tests.acceptance.command import ORDERS, Command, edit
 from towline.testing.git_repository import GitRepository
-
-ORDERS = "pipelines/orders.json"
 
 
 def completed(project: Command, *words: str) -> list[str]:

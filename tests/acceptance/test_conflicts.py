@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.command import BASE, THEIRS, Command, edit, files, paths, states
+from tests.acceptance.command import BASE, ORDERS, THEIRS, Command, edit, files, paths, states
 from towline.testing.git_repository import GitRepository
 
-ORDERS = "pipelines/orders.json"
 OURS = b'{"name": "orders", "retries": 9, "steps": ["read"]}\n'
 
 

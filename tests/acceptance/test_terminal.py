@@ -7,21 +7,10 @@ import re
 import pytest
 
 from tests.acceptance import terminal
-from tests.acceptance.command import (
-    BASE,
-    SECRET,
-    THEIRS,
-    USER,
-    Command,
-    edit,
-    files,
-)
+from tests.acceptance.command import BASE, ORDERS, SECRET, THEIRS, USER, Command, edit, files
 from tests.acceptance.terminal import WIDTH, strip
 from towline.testing.git_repository import GitRepository
 from towline.testing.git_server import GitServer
-
-ORDERS = "pipelines/orders.json"
-
 
 QUESTION = "Continue?"
 
