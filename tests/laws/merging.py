@@ -83,12 +83,7 @@ def party_ids(conflicts: Iterable[Conflict]) -> set[AssetId]:
 
 def party_paths(conflict: Conflict) -> frozenset[AssetPath]:
     """Every path that a party has on some side."""
-    return frozenset(
-        state.path
-        for party in conflict.parties
-        for state in (party.states.base, party.states.ours, party.states.theirs)
-        if state is not None
-    )
+    return frozenset(path for party in conflict.parties for path in party.paths)
 
 
 def looked_at(sides: ThreeSides, renames: Renames = Renames.EXACT) -> list[Item]:

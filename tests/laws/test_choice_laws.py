@@ -188,7 +188,7 @@ def test_every_asset_is_accounted_for_exactly_once(
     covered = {path for item in plan.items for path in _paths(item)}
     covered |= {path for edit in plan.edits for path in _edited(edit.before, edit.after)}
     covered |= {r.aligned_path for r in sides.records if r.id in ids and r.aligned_path}
-    covered |= {s.path for c in plan.conflicts for p in c.parties for s in _three(p) if s}
+    covered |= {path for c in plan.conflicts for p in c.parties for path in p.paths}
     assert {change.path for change in sides.changes().items if _concerns(change)} <= covered
     assert list(plan.items) == sorted(plan.items, key=lambda i: (i.path, i.asset_id or ""))
 
@@ -206,10 +206,6 @@ def _paths(item: Item) -> Iterable[AssetPath]:
 def _edited(*records: AssetRecord | None) -> Iterable[AssetPath]:
     states = [s for r in records if r is not None for s in (r.base, r.ours, r.recorded)]
     return {state.path for state in states if state is not None}
-
-
-def _three(party: Party) -> tuple[AssetState | None, ...]:
-    return party.states.base, party.states.ours, party.states.theirs
 
 
 # --- ours and the report give the result -------------------------------------------------------

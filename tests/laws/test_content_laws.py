@@ -105,9 +105,7 @@ def test_a_value_that_one_side_changed_is_as_that_side_has_it(drawn: Drawn):
     sides, _ = drawn
     content, merged = merge(sides)
     clashing = {conflict.pointer for conflict in merged.conflicts}
-    check_edits(
-        (), [value(side) for side in (sides.base, sides.ours, sides.theirs, content)], clashing
-    )
+    check_edits((), [value(side) for side in (*sides, content)], clashing)
 
 
 def check_edits(pointer: tuple[str, ...], sides: list[Json], clashing: set[Any]) -> None:
@@ -156,8 +154,7 @@ def test_merging_the_same_once_more_changes_nothing(drawn: Drawn):
         assert again == content
         # Repeated elements without an identity are paired again, as git pairs repeated lines again.
         for conflict in second.conflicts:
-            values = (conflict.values.base, conflict.values.ours, conflict.values.theirs)
-            assert all(isinstance(side, list) and named(side) is None for side in values)
+            assert all(isinstance(side, list) and named(side) is None for side in conflict.values)
     assert merge(ThreeWay(sides.theirs, content, sides.theirs))[0] == content
 
 

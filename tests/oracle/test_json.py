@@ -57,7 +57,7 @@ def parsed(content: bytes | None) -> Any:
 
 def rules_of(conflict: FieldConflict) -> Iterator[str]:
     """By which rule we conflict where git does not."""
-    values = [conflict.values.base, conflict.values.ours, conflict.values.theirs]
+    values = list(conflict.values)
     if conflict.reason in (Reason.DELETED_HERE, Reason.DELETED_THERE):
         # Git pairs lines such as "]," of one value with those of another.
         yield "deleted on one side, edited on the other"

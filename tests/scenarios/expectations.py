@@ -68,10 +68,7 @@ def _expected_list(expected: ExpectedReport, name: str, report: Report) -> dict[
 def _conflict(conflict: Conflict) -> dict[str, Any]:
     return {
         "kind": str(conflict.kind),
-        "parties": {
-            party.path: (party.states.base, party.states.ours, party.states.theirs)
-            for party in conflict.parties
-        },
+        "parties": {party.path: tuple(party.states) for party in conflict.parties},
         "blockers": conflict.blockers,
     }
 

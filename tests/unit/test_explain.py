@@ -39,10 +39,7 @@ def explained(
 
 
 def fields(explanation: Explanation) -> dict[str, tuple[Any, Any, Any, bool]]:
-    return {
-        field.pointer: (field.values.base, field.values.ours, field.values.theirs, field.clashes)
-        for field in explanation.fields
-    }
+    return {field.pointer: (*field.values, field.clashes) for field in explanation.fields}
 
 
 def test_fields_that_differ_are_named_by_pointer_with_all_three_values():

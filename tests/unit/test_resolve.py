@@ -183,10 +183,7 @@ LISTS = {
 
 def marked(conflict: OpenConflict) -> set[str]:
     """The fields that a difference of the asset marks."""
-    contents = conflict.contents
-    known = {
-        Digest.of(each): each for each in (contents.base, contents.ours, contents.theirs) if each
-    }
+    known = {Digest.of(each): each for each in conflict.contents if each}
     explained = explain(conflict.party.states, known.get, conflict.rules)
     return {field.pointer for field in explained.fields if field.clashes}
 
@@ -211,7 +208,7 @@ def test_what_random_documents_mark_is_what_is_chosen():
         sides = three_sides(random, number % 4 + 1)
         if number % 5 == 0:
             sides = replace(sides, base=None)  # type: ignore[arg-type] # both added it
-        for found in found_in(*both_changed(sides.base, sides.ours, sides.theirs)):
+        for found in found_in(*both_changed(*sides)):
             pointers = {field.pointer for field in found.fields}
             assert marked(found) == pointers, sides
             for side in Side if pointers else ():

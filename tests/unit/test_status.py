@@ -86,10 +86,7 @@ def test_the_states_of_all_three_sides_come_with_it():
     sides = {asset.path: asset.states for asset in project.status().assets}
 
     def digests(path: str) -> tuple[Digest | None, ...]:
-        states = sides[AssetPath(path)]
-        return tuple(
-            state.digest if state else None for state in (states.base, states.ours, states.theirs)
-        )
+        return tuple(state.digest if state else None for state in sides[AssetPath(path)])
 
     base = {name: Digest.of(b"base of " + name.encode()) for name in FILES}
     mine, theirs = Digest.of(b"mine"), Digest.of(b"theirs")

@@ -76,8 +76,8 @@ class Alignment:
         project: str,
         renames: Renames,
         *,
-        keeps_executable: bool = True,
-        read: ReadContent | None = None,
+        keeps_executable: bool,
+        read: ReadContent | None,
     ) -> None:
         self._sides = Sides(changes, ours, keeps_executable=keeps_executable)
         self._rescoped = changes.coverage is Coverage.RESCOPED

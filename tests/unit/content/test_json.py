@@ -372,4 +372,4 @@ def test_a_merge_takes_at_most_twelve_times_the_memory_of_its_input():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak <= 12 * sum(map(len, (sides.base, sides.ours, sides.theirs)))
+    assert peak <= 12 * sum(map(len, sides))
