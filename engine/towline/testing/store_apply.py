@@ -22,7 +22,7 @@ from towline.testing.plans import (
     record_at,
     state_of,
 )
-from towline.testing.store_harness import NewStore, StoreTraits, assert_equal, held
+from towline.testing.store_harness import NewStore, StoreTraits, assert_equal, held, project_with
 
 P = AssetPath
 
@@ -84,8 +84,7 @@ class ApplyContract(StoreTraits):
         assert harness.store.read(Digest.of(content)) == content
 
     def test_updates(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         plan = plan_of(harness.store, change(harness.store, "a", b"3", executable=True))
         contents = KnownContents(b"3")
         harness.store.apply(plan, contents, Watch())
@@ -102,8 +101,7 @@ class ApplyContract(StoreTraits):
         assert harness.contents() == {"a": (b"1", executable)}
 
     def test_moves_without_asking_for_content(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a__b=b"1")
+        harness = project_with(new_store, a__b=b"1")
         contents = KnownContents()
         plan = plan_of(harness.store, change(harness.store, "a/b", to="c/d", executable=True))
         harness.store.apply(plan, contents, Watch())
@@ -112,14 +110,12 @@ class ApplyContract(StoreTraits):
         assert now(harness.store).with_id(plan.edits[0].asset_id) == plan.edits[0].after
 
     def test_moves_and_rewrites(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         apply_edits(harness.store, change(harness.store, "a", b"2", to="b/a"), contents=[b"2"])
         assert harness.contents() == _plain(b__a=b"2")
 
     def test_deletes(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a__b__c=b"1", a__d=b"2")
+        harness = project_with(new_store, a__b__c=b"1", a__d=b"2")
         edit = delete(harness.store, "a/b/c")
         apply_edits(harness.store, edit)
         assert harness.contents() == _plain(a__d=b"2")
@@ -127,16 +123,14 @@ class ApplyContract(StoreTraits):
         assert now(harness.store).is_used(edit.asset_id)
 
     def test_may_delete_and_yet_remember(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         before = record_at(harness.store, "a")
         apply_edits(harness.store, Edit(before=before, after=replace(before, ours=None)))
         assert harness.contents() == {}
         assert now(harness.store).with_id(before.id) == replace(before, ours=None)
 
     def test_swaps(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         ids = [record_at(harness.store, name).id for name in "ab"]
         apply_edits(
             harness.store,
@@ -147,8 +141,7 @@ class ApplyContract(StoreTraits):
         assert [record_at(harness.store, name).id for name in "ba"] == ids
 
     def test_rotates_and_rewrites(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2", c=b"3")
+        harness = project_with(new_store, a=b"1", b=b"2", c=b"3")
         apply_edits(
             harness.store,
             change(harness.store, "a", to="b"),
@@ -159,8 +152,7 @@ class ApplyContract(StoreTraits):
         assert harness.contents() == {"a": (b"3", True), "b": (b"1", False), "c": (b"new", False)}
 
     def test_moves_along_a_chain_into_what_is_vacated(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2", c=b"3")
+        harness = project_with(new_store, a=b"1", b=b"2", c=b"3")
         apply_edits(
             harness.store,
             change(harness.store, "a", to="b"),
@@ -172,8 +164,7 @@ class ApplyContract(StoreTraits):
         assert harness.contents() == _plain(a=b"4", b=b"1", c=b"2")
 
     def test_moves_to_where_another_was_deleted_here(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         gone = record_at(harness.store, "b").id
         harness.delete("b")
         edit = change(harness.store, "a", to="b")
@@ -184,8 +175,7 @@ class ApplyContract(StoreTraits):
         assert (record.ours, record.base) == (None, state_of("b", b"2"))
 
     def test_a_file_becomes_a_folder(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         apply_edits(
             harness.store,
             change(harness.store, "a", to="a/x/a"),
@@ -194,8 +184,7 @@ class ApplyContract(StoreTraits):
         assert harness.contents() == _plain(a__x__a=b"1", a__b=b"2")
 
     def test_a_folder_becomes_a_file(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a__b__c=b"1", a__b__d=b"2", a__e=b"3")
+        harness = project_with(new_store, a__b__c=b"1", a__b__d=b"2", a__e=b"3")
         apply_edits(
             harness.store,
             change(harness.store, "a/b/c", to="a"),
@@ -205,8 +194,7 @@ class ApplyContract(StoreTraits):
         assert harness.contents() == _plain(a=b"1")
 
     def test_a_file_and_a_folder_change_places(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b__c=b"2")
+        harness = project_with(new_store, a=b"1", b__c=b"2")
         apply_edits(
             harness.store,
             change(harness.store, "a", to="b"),
@@ -222,8 +210,7 @@ class ApplyContract(StoreTraits):
         assert harness.contents() == _plain(a__B=b"1")
 
     def test_bookkeeping_leaves_content_alone(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         harness.put("a", b"ours")
         before = record_at(harness.store, "a")
         theirs = state_of("b", b"theirs")
@@ -248,16 +235,14 @@ class ApplyContract(StoreTraits):
         assert record_at(harness.store, "b").id == before.id
 
     def test_what_the_plan_does_not_name_stays(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2", c=b"3")
+        harness = project_with(new_store, a=b"1", b=b"2", c=b"3")
         harness.put("b", b"edited")
         harness.put("d/local", b"4")
         apply_edits(harness.store, change(harness.store, "a", b"5"), contents=[b"5"])
         assert harness.contents() == _plain(a=b"5", b=b"edited", c=b"3", d__local=b"4")
 
     def test_merged_bytes_come_from_the_plan(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         plan = plan_of(harness.store, change(harness.store, "a", b"merged"))
         plan = replace(plan, merged=((Digest.of(b"merged"), b"merged"),))
         contents = KnownContents()
@@ -266,8 +251,7 @@ class ApplyContract(StoreTraits):
         assert harness.contents() == _plain(a=b"merged")
 
     def test_a_plan_that_changes_nothing_is_not_written(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         before = harness.state_hash()
         state = now(harness.store).state()
         plan = replace(plan_of(harness.store), after=state)
@@ -275,8 +259,7 @@ class ApplyContract(StoreTraits):
         assert harness.state_hash() == before
 
     def test_the_base_may_move_alone(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         plan = plan_of(harness.store, revision="2" * 40)
         assert harness.store.apply(plan, KnownContents(), Watch()) == Applied(number=2)
         assert now(harness.store).state() == plan.after
@@ -292,8 +275,7 @@ class ApplyContract(StoreTraits):
         assert [done for _, done, _ in reported] == [0, 1, 2]
 
     def test_everything_outlives_the_handle(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         apply_edits(harness.store, delete(harness.store, "b"), contents=[])
         harness.put("c", b"3")
         before = (held(harness), list(harness.store.log()), harness.state_hash())

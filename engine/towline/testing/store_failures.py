@@ -35,6 +35,7 @@ from towline.testing.store_harness import (
     StoreTraits,
     assert_equal,
     held,
+    project_with,
 )
 
 Edits = Callable[[StoreHarness], None]
@@ -88,8 +89,7 @@ class FailureContract(StoreTraits):
     def test_an_asset_that_was_edited_since_is_not_trampled(
         self, new_store: NewStore, edit: Edits, plan_for: str
     ) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         store = harness.store
         before = record_at(store, "a")
         theirs = state_of("a", b"3")
@@ -117,16 +117,14 @@ class FailureContract(StoreTraits):
         _assert_stale(harness, replace(plan, project="other"), b"1")
 
     def test_a_record_that_is_not_the_stored_one_is_stale(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         edit = change(harness.store, "a", b"2")
         assert edit.before is not None
         forged = replace(edit.before, size=99)
         _assert_stale(harness, plan_of(harness.store, replace(edit, before=forged)), b"2")
 
     def test_a_used_id_is_not_given_again(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         again = create(harness.store, "c", b"3")
         assert again.after is not None
         taken = replace(again.after, id=record_at(harness.store, "a").id)
@@ -135,8 +133,7 @@ class FailureContract(StoreTraits):
         _assert_stale(harness, plan_of(harness.store, replace(again, after=taken)), b"3")
 
     def test_one_asset_has_one_edit(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         edits = (change(harness.store, "a", b"2"), change(harness.store, "a", b"3"))
         _assert_stale(harness, plan_of(harness.store, *edits), b"2", b"3")
 
@@ -161,8 +158,7 @@ class FailureContract(StoreTraits):
     ) -> None:
         if kind == "file" and not self.has_files:
             pytest.skip("a project has no files but assets")
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         store = harness.store
         plans = [
             plan_of(store, create(store, path, b"2")),
@@ -188,15 +184,13 @@ class FailureContract(StoreTraits):
     def test_a_plan_does_not_put_two_assets_in_one_place(
         self, new_store: NewStore, first: str, second: str
     ) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         store = harness.store
         plan = plan_of(store, change(store, "a", to=first), change(store, "b", to=second))
         _assert_stale(harness, plan)
 
     def test_an_asset_that_stays_is_not_replaced(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         store = harness.store
         plan = plan_of(store, change(store, "a", to="b"), change(store, "b", b"3"))
         _assert_stale(harness, plan, b"3")
@@ -245,8 +239,7 @@ class FailureContract(StoreTraits):
             with ThreadPoolExecutor(1) as other:
                 other.submit(harness.put, path, b"edited").result()
 
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         to = "b" if planned == "moved" else None
         plan = plan_of(harness.store, change(harness.store, "a", b"2", to=to))
         try:
@@ -293,8 +286,7 @@ class FailureContract(StoreTraits):
         assert_equal(_held(harness), whole)
 
     def test_a_snapshot_is_of_one_moment(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         other = harness.another()
         plan = plan_of(other, change(other, "a", b"2"), revision="2" * 40)
         before = (now(other).state(), list(now(other).records()))

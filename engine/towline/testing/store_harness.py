@@ -14,7 +14,7 @@ from towline.ports import AssetStore
 from towline.records import AssetRecord, StoreState
 from towline.stores.base import BaseStore
 from towline.stores.transaction import StoreTransaction
-from towline.testing.plans import now, record_at
+from towline.testing.plans import now, pull_files, record_at
 
 _WRITES = frozenset({"put", "remove", "set", "put_blob", "remove_blob"})
 
@@ -109,6 +109,13 @@ class NewStore(Protocol):
     ) -> StoreHarness:
         """Return an empty project."""
         ...
+
+
+def project_with(new_store: NewStore, **files: bytes) -> StoreHarness:
+    """Return a project that has pulled these assets, named as `pull_files` takes them."""
+    harness = new_store()
+    pull_files(harness.store, **files)
+    return harness
 
 
 class StoreTraits:

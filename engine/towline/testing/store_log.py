@@ -22,7 +22,7 @@ from towline.testing.plans import (
     pull_files,
     record_at,
 )
-from towline.testing.store_harness import NewStore, StoreTraits, assert_equal, held
+from towline.testing.store_harness import NewStore, StoreTraits, assert_equal, held, project_with
 from towline.undo import plan_undo, undo
 
 P = AssetPath
@@ -48,8 +48,7 @@ class LogContract(StoreTraits):
         assert list(harness.store.log()) == expected
 
     def test_undo_returns_contents_and_base(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b__c=b"2", d=b"3")
+        harness = project_with(new_store, a=b"1", b__c=b"2", d=b"3")
         store = harness.store
         before = held(harness)
         apply_edits(
@@ -68,16 +67,14 @@ class LogContract(StoreTraits):
         assert log[0].plan.kind is PlanKind.UNDO
 
     def test_undo_of_a_deletion_returns_the_old_id(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         record = record_at(harness.store, "a")
         apply_edits(harness.store, delete(harness.store, "a"))
         undo(harness.store)
         assert now(harness.store).at(P("a")) == record
 
     def test_undo_of_an_undo_repeats_the_pull(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         store = harness.store
         made = create(store, "c", b"4")
         edits = (change(store, "a", b"3"), delete(store, "b"), made)
@@ -100,8 +97,7 @@ class LogContract(StoreTraits):
         assert harness.contents() == before[2]
 
     def test_undo_names_what_changed_an_asset_since(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"1")
+        harness = project_with(new_store, a=b"1", b=b"1")
         for content in (b"2", b"3"):
             apply_edits(harness.store, change(harness.store, "a", content), contents=[content])
         with pytest.raises(UndoBlocked) as later:
@@ -113,8 +109,7 @@ class LogContract(StoreTraits):
         assert (edited.value.pulls, edited.value.paths) == ((), ("a",))
 
     def test_an_older_pull_is_undone_with_its_bytes(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         for number, name in enumerate("ab", 3):
             content = str(number).encode()
             apply_edits(harness.store, change(harness.store, name, content), contents=[content])
@@ -122,9 +117,8 @@ class LogContract(StoreTraits):
         assert harness.contents() == {"a": (b"1", False), "b": (b"4", False)}
 
     def test_every_pull_can_be_taken_back_in_turn(self, new_store: NewStore) -> None:
-        harness = new_store()
+        harness = project_with(new_store, a=b"1")
         store = harness.store
-        pull_files(store, a=b"1")
         apply_edits(store, change(store, "a", b"2"), contents=[b"2"])
         apply_edits(store, change(store, "a", b"3", to="b"), contents=[b"3"])
         for expected in [{"a": (b"2", False)}, {"a": (b"1", False)}, {}]:
@@ -133,8 +127,7 @@ class LogContract(StoreTraits):
             harness.reopen()
 
     def test_a_pull_is_undone_once(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         apply_edits(harness.store, change(harness.store, "a", b"2"), contents=[b"2"])
         taken_back = plan_undo(harness.store)
         contents = KnownContents(b"1")
@@ -150,8 +143,7 @@ class LogContract(StoreTraits):
         assert harness.state_hash() == before
 
     def test_undo_does_not_trample_later_edits(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         apply_edits(harness.store, change(harness.store, "a", b"3"), contents=[b"3"])
         plan = plan_undo(harness.store)
         harness.put("a", b"edited")

@@ -12,8 +12,8 @@ from towline.names import NamePolicy
 from towline.plan import Edit
 from towline.ports import AssetStore
 from towline.records import AssetRecord, ChangedRecords, LocalFile, StoreState, changed_among
-from towline.testing.plans import apply_edits, create, now, pull_files, record_at, state_of
-from towline.testing.store_harness import NewStore, StoreTraits
+from towline.testing.plans import apply_edits, create, now, record_at, state_of
+from towline.testing.store_harness import NewStore, StoreTraits, project_with
 
 P = AssetPath
 
@@ -96,8 +96,7 @@ class LookupContract(StoreTraits):
         assert now(store).at(P("a")) is None
 
     def test_records_come_by_id(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, **dict.fromkeys("abcdef", b"1"))
+        harness = project_with(new_store, **dict.fromkeys("abcdef", b"1"))
         for name in "ghijkl":
             harness.put(name, b"1")
         ids = [record.id for record in now(harness.store).records()]
@@ -105,8 +104,7 @@ class LookupContract(StoreTraits):
         assert len(ids) == 12
 
     def test_changed_records_leave_out_what_is_as_pulled(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, **dict.fromkeys("abcdef", b"1"), g=b"renamed")
+        harness = project_with(new_store, **dict.fromkeys("abcdef", b"1"), g=b"renamed")
         assert now(harness.store).changed_records() == ChangedRecords(records=(), unchanged=7)
         harness.put("a", b"2")
         harness.delete("b")
@@ -122,8 +120,7 @@ class LookupContract(StoreTraits):
     def test_a_local_edit_changes_ours_alone(
         self, new_store: NewStore, *, executable: bool
     ) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         before = record_at(harness.store, "a")
         harness.put("a", b"2", executable=executable)
         after = replace(before, ours=state_of("a", b"2", executable=executable))
@@ -132,14 +129,12 @@ class LookupContract(StoreTraits):
         assert now(harness.store).with_id(before.id) == after
 
     def test_a_changed_permission_is_a_local_edit(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         harness.put("a", b"1", executable=True)
         assert record_at(harness.store, "a").ours == state_of("a", b"1", executable=True)
 
     def test_a_local_deletion_leaves_the_base(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         gone = replace(record_at(harness.store, "a"), ours=None)
         harness.delete("a")
         assert now(harness.store).at(P("a")) is None
@@ -149,8 +144,7 @@ class LookupContract(StoreTraits):
         assert gone in list(now(harness.store).records())
 
     def test_a_local_rename_keeps_the_id(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         before = record_at(harness.store, "a")
         harness.move("a", "c/d")
         moved = replace(before, ours=state_of("c/d", b"1"))
@@ -164,8 +158,7 @@ class LookupContract(StoreTraits):
         assert now(harness.store).with_id(before.id) == moved
 
     def test_a_local_rename_is_found_from_the_old_path(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         harness.move("a", "c")
         found = now(harness.store).aligned_at(P("a"))
         assert found is not None
@@ -185,8 +178,7 @@ class LookupContract(StoreTraits):
         assert list(now(harness.store).records()) == []
 
     def test_occupants_are_at_the_path_above_it_and_below_it(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a__b__c=b"1", ab=b"2", d=b"3")
+        harness = project_with(new_store, a__b__c=b"1", ab=b"2", d=b"3")
         harness.put("a/b/e", b"4")
         store = harness.store
         assert _paths(store, "a/b/c") == ["a/b/c"]
@@ -199,8 +191,7 @@ class LookupContract(StoreTraits):
     def test_files_that_are_no_assets_are_occupants(self, new_store: NewStore) -> None:
         if not self.has_files:
             pytest.skip("a project has no files but assets")
-        harness = new_store()
-        pull_files(harness.store, a__b__c=b"1")
+        harness = project_with(new_store, a__b__c=b"1")
         harness.put_file("a/b/f/g")
         store = harness.store
         assert _paths(store, "a") == ["a/b/c", "a/b/f/g"]
@@ -228,8 +219,7 @@ class LookupContract(StoreTraits):
         assert _paths(harness.store, other) == []
 
     def test_lagging_assets_keep_both_states(self, new_store: NewStore) -> None:
-        store = new_store().store
-        pull_files(store, a=b"1", b=b"2", c=b"3")
+        store = project_with(new_store, a=b"1", b=b"2", c=b"3").store
         a, b, c = (record_at(store, name) for name in "abc")
         link = NonAsset(path=P("b"), reason=NonAssetReason.SYMLINK)
         behind = [
@@ -257,8 +247,7 @@ class LookupContract(StoreTraits):
         assert now(store).at(P("a")) is None
 
     def test_embedded_ids_are_found_by_what_was_seen(self, new_store: NewStore) -> None:
-        store = new_store().store
-        pull_files(store, a=b"1", b=b"2")
+        store = project_with(new_store, a=b"1", b=b"2").store
         a, b = record_at(store, "a"), record_at(store, "b")
         named = [replace(record, embedded_id="x") for record in (a, b)]
         apply_edits(store, Edit(before=a, after=named[0]), Edit(before=b, after=named[1]))
@@ -267,8 +256,7 @@ class LookupContract(StoreTraits):
         assert list(now(store).with_embedded_id("x")) == [named[1]]
 
     def test_a_local_asset_whose_id_was_remembered_keeps_it(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         a = record_at(harness.store, "a")
         released = replace(a, base=None, recorded=None, size=0)
         apply_edits(harness.store, Edit(before=a, after=released))
@@ -283,8 +271,7 @@ class LookupContract(StoreTraits):
 
     @pytest.mark.parametrize("noted", ["not yet", "pulled", "skipped", "no asset"])
     def test_a_deleted_asset_returns_with_its_path(self, new_store: NewStore, noted: str) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"1")
+        harness = project_with(new_store, a=b"1", b=b"1")
         harness.delete("a")
         gone = now(harness.store).aligned_at(P("a"))
         assert gone is not None
@@ -326,8 +313,7 @@ class LookupContract(StoreTraits):
     def test_a_deleted_asset_does_not_return_where_another_one_is(
         self, new_store: NewStore
     ) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1", b=b"2")
+        harness = project_with(new_store, a=b"1", b=b"2")
         b = record_at(harness.store, "b")
         harness.delete("a")
         gone = now(harness.store).aligned_at(P("a"))

@@ -13,7 +13,13 @@ from towline.plan import Plan
 from towline.ports import AssetStore, Watch
 from towline.resolutions import MAX_REMEMBERED, SavedResolution
 from towline.testing.plans import KnownContents, change, now, plan_of, pull_files, state_of
-from towline.testing.store_harness import Interruption, NewStore, StoreHarness, StoreTraits
+from towline.testing.store_harness import (
+    Interruption,
+    NewStore,
+    StoreHarness,
+    StoreTraits,
+    project_with,
+)
 
 _MOST_WRITES = 100
 
@@ -63,8 +69,7 @@ class ResolutionContract(StoreTraits):
         assert saved_in(store) == ([], [])
 
     def test_a_plan_clears_what_it_used_and_it_is_remembered(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         used, other = resolution("used"), resolution("other")
         harness.store.save_resolutions([used, other])
         plan = _clearing(harness.store, used)
@@ -74,8 +79,7 @@ class ResolutionContract(StoreTraits):
         assert saved_in(harness.store) == ([other], [used])
 
     def test_a_plan_that_writes_nothing_clears_what_lapsed(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         lapsed, other = resolution("lapsed"), resolution("other")
         harness.store.save_resolutions([lapsed, other])
         state, pulls = now(harness.store).state(), len(harness.store.log())
@@ -88,8 +92,7 @@ class ResolutionContract(StoreTraits):
         assert saved_in(harness.store) == ([other], [lapsed])
 
     def test_a_plan_leaves_what_was_saved_since(self, new_store: NewStore) -> None:
-        store = new_store().store
-        pull_files(store, a=b"1")
+        store = project_with(new_store, a=b"1").store
         plan = _clearing(store, resolution("a"))
         newer = resolution("a", b"newer")
         store.save_resolutions([newer])
@@ -125,8 +128,7 @@ class ResolutionContract(StoreTraits):
 
         def started() -> Iterator[tuple[StoreHarness, Plan]]:
             while True:
-                harness = new_store()
-                pull_files(harness.store, a=b"1")
+                harness = project_with(new_store, a=b"1")
                 harness.store.save_resolutions([old])
                 yield harness, _clearing(harness.store, old)
 

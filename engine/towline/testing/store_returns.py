@@ -8,8 +8,8 @@ from towline.pull import pull
 from towline.remotes.memory import MemoryRemote
 from towline.remotes.trees import FileContent
 from towline.report import Report
-from towline.testing.plans import apply_edits, delete, now, pull_files, record_at
-from towline.testing.store_harness import NewStore, StoreHarness, StoreTraits
+from towline.testing.plans import apply_edits, delete, now, record_at
+from towline.testing.store_harness import NewStore, StoreHarness, StoreTraits, project_with
 from towline.undo import undo
 
 P = AssetPath
@@ -123,8 +123,7 @@ class ReturnContract(StoreTraits):
         assert team.id_at("a") != first
 
     def test_an_id_is_never_given_to_an_asset_at_another_path(self, new_store: NewStore) -> None:
-        harness = new_store()
-        pull_files(harness.store, a=b"1")
+        harness = project_with(new_store, a=b"1")
         first = record_at(harness.store, "a").id
         apply_edits(harness.store, delete(harness.store, "a"))
         assert now(harness.store).is_used(first)
