@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.server.serving import serving
 from tests.temporal import temporal_server_in
-from towline.testing.git_server import GitServer
 
 from .bench import Bench, BenchCase
 from .databases import postgresql
 from .planes import PlaneClient, Tenancy, running_plane
-from .projects import ServedProject
+from .projects import served_project
 
 SECTION = "executors"
 NATIVE, TEMPORAL = "native", "temporal"
@@ -25,9 +23,8 @@ def measure(bench: Bench) -> None:
     """All of this section, on PostgreSQL where it is there."""
     count = 200 if bench.scale.judge else 10
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-bench-")))
-        server = stack.enter_context(GitServer(folder / "server"))
-        project = ServedProject(folder, bench.scale.served_assets, server)
+        project = stack.enter_context(served_project(bench.scale.served_assets))
+        folder = project.folder
         postgres = postgresql(stack, bench)
         address = stack.enter_context(temporal_server_in(folder)).address
         samples = {}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from towline.testing.git_server import GitServer, StaysSilent
 
 from .bench import US, Bench, BenchCase, Sample, WrongResult
 from .databases import postgresql
 from .planes import PlaneClient, Tenancy, running_plane
-from .projects import ServedProject
+from .projects import ServedProject, served_project
 
 SECTION = "fairness"
 ALONE = "alone"
@@ -50,9 +48,8 @@ def measure(bench: Bench) -> None:
     """All of this section, on PostgreSQL where it is there."""
     silent, queued = (24, 1_000) if bench.scale.judge else (4, 20)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-bench-")))
-        server = stack.enter_context(GitServer(folder / "server"))
-        project = ServedProject(folder, bench.scale.served_assets, server)
+        project = stack.enter_context(served_project(bench.scale.served_assets))
+        folder = project.folder
         hung = stack.enter_context(GitServer(folder / "hung", trouble=StaysSilent()))
         # Another name is another host.
         url = f"{hung.url.replace('127.0.0.1', 'localhost')}/hung.git"

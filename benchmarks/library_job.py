@@ -14,11 +14,10 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from towline import Backend, DirectoryStore, GitRemote, Limits, PullOptions, Status, pull
+from benchmarks.backend_job import LIMITS
+from towline import Backend, DirectoryStore, GitRemote, PullOptions, Status, pull
 
-OPTIONS = PullOptions(
-    limits=Limits(assets=10**6, tree_entries=10**7, project_bytes=10**10, pack_bytes=10**10)
-)
+OPTIONS = PullOptions(limits=LIMITS)
 
 
 def pull_with_towline(url: str, folder: Path) -> Callable[[], None]:

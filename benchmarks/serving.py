@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,13 +16,12 @@ from functools import partial
 from pathlib import Path
 
 from tests.postgres import PostgresServer
-from towline.testing.git_server import GitServer
 
 from .bench import US, Bench, BenchCase, Sample, Work
 from .databases import kib, postgresql
 from .planes import UNIT, Latencies, PlaneClient, Tenancy, running_plane
 from .processes import environment
-from .projects import ServedProject, check_tree
+from .projects import ServedProject, check_tree, served_project
 
 SECTION = "serving"
 GIT = "git pull, one by one"
@@ -133,9 +131,8 @@ def measure(bench: Bench) -> None:
     """All of this section; the last database has as many projects as the largest crowd."""
     least, most = min(bench.scale.crowds), max(bench.scale.crowds)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towline-bench-")))
-        server = stack.enter_context(GitServer(folder / "server"))
-        project = ServedProject(folder, bench.scale.served_assets, server)
+        project = stack.enter_context(served_project(bench.scale.served_assets))
+        folder = project.folder
         servers = {}
         urls = {"SQLite": f"sqlite:///{folder}/towline.db"}
         if postgres := postgresql(stack, bench):
@@ -152,10 +149,10 @@ def measure(bench: Bench) -> None:
             crowd.many(count)
         crowd.reads(least)
         if postgres:
-            _workers(bench, project, postgres, folder)
+            _workers(bench, project, postgres)
 
 
-def _workers(bench: Bench, project: ServedProject, postgres: PostgresServer, folder: Path) -> None:
+def _workers(bench: Bench, project: ServedProject, postgres: PostgresServer) -> None:
     """As many pulls at once, executed by two processes beside the one that answers, and by one."""
     count = min(bench.scale.crowds)
     case = BenchCase(
@@ -170,7 +167,7 @@ def _workers(bench: Bench, project: ServedProject, postgres: PostgresServer, fol
         for number, who in enumerate((ONE_WORKER, f"{US}, two workers"), 1):
             tenancy = Tenancy(name="bench", url=project.url, projects=count)
             url, options = postgres.create(f"workers{number}"), ("--workers", str(number))
-            plane = running_plane(folder / f"workers{number}", url, [tenancy], *options)
+            plane = running_plane(project.folder / f"workers{number}", url, [tenancy], *options)
             [client] = stack.enter_context(plane)
             client.pull_many(count)
             works[who] = partial(client.pull_many, count)
