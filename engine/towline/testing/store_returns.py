@@ -37,13 +37,18 @@ class _Team:
         return record.id
 
 
+def _started(new_store: NewStore) -> tuple[_Team, AssetId]:
+    """Return a team that has pulled ``a`` and ``b``, and the id of ``a``."""
+    team = _Team(new_store())
+    team.pull(a=b"1", b=b"2")
+    return team, team.id_at("a")
+
+
 class ReturnContract(StoreTraits):
     """Ids of assets that vanish and return."""
 
     def test_an_undo_and_a_pull_return_an_asset(self, new_store: NewStore) -> None:
-        team = _Team(new_store())
-        team.pull(a=b"1", b=b"2")
-        first = team.id_at("a")
+        team, first = _started(new_store)
         undo(team.harness.store)
         assert now(team.harness.store).with_id(first) is None
         team.harness.reopen()
@@ -51,9 +56,7 @@ class ReturnContract(StoreTraits):
         assert team.id_at("a") == first
 
     def test_a_revert_returns_an_asset(self, new_store: NewStore) -> None:
-        team = _Team(new_store())
-        team.pull(a=b"1", b=b"2")
-        first = team.id_at("a")
+        team, first = _started(new_store)
         team.pull(b=b"2")
         assert now(team.harness.store).former_id(P("a")) == first
         report = team.pull(a=b"1", b=b"2")
@@ -64,9 +67,7 @@ class ReturnContract(StoreTraits):
         assert team.id_at("a") == first
 
     def test_a_rewritten_branch_and_its_reverse_return_an_asset(self, new_store: NewStore) -> None:
-        team = _Team(new_store())
-        team.pull(a=b"1", b=b"2")
-        first = team.id_at("a")
+        team, first = _started(new_store)
         team.pull(b=b"2", rewritten=True)
         team.pull(a=b"1", b=b"2", rewritten=True)
         assert team.id_at("a") == first
@@ -74,9 +75,7 @@ class ReturnContract(StoreTraits):
     def test_what_is_deleted_on_both_sides_returns_when_it_is_written(
         self, new_store: NewStore
     ) -> None:
-        team = _Team(new_store())
-        team.pull(a=b"1", b=b"2")
-        first = team.id_at("a")
+        team, first = _started(new_store)
         team.harness.delete("a")
         team.pull(b=b"2")
         for _ in range(2):
@@ -90,9 +89,7 @@ class ReturnContract(StoreTraits):
         assert [item.asset_id for item in report.created] == [first]
 
     def test_a_renamed_asset_returns_at_its_last_path(self, new_store: NewStore) -> None:
-        team = _Team(new_store())
-        team.pull(a=b"1", b=b"2")
-        first = team.id_at("a")
+        team, first = _started(new_store)
         team.pull(c=b"1", b=b"2")
         assert team.id_at("c") == first
         team.pull(b=b"2")
@@ -111,9 +108,7 @@ class ReturnContract(StoreTraits):
         assert team.pull(a=b"1").created[0].asset_id == second
 
     def test_an_id_in_use_returns_nowhere(self, new_store: NewStore) -> None:
-        team = _Team(new_store())
-        team.pull(a=b"1", b=b"2")
-        first = team.id_at("a")
+        team, first = _started(new_store)
         team.pull(b=b"2")
         team.pull(a=b"1", b=b"2")
         team.pull(b=b"2", c=b"1")
