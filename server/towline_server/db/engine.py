@@ -6,20 +6,25 @@ write takes the lock at once (BEGIN IMMEDIATE): a reader that turns writer fails
 someone wrote meanwhile, whatever its time-out.
 
 On PostgreSQL a transaction that writes holds locks that others wait for, even while its process is
-stopped. So the database's server ends one that is idle (``idle_seconds``).
+stopped. So the database's server ends one that is idle (``idle_seconds``). It is a setting of the
+connection, which costs no statement; what reads, and waits for a repository meanwhile, lifts it.
 
 Errors show no values (``hide_parameters``): they hold users' bytes, and would reach the logs.
 """
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import time
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from towline.errors import InvalidValue
 from towline_server import metrics, telemetry
@@ -27,8 +32,16 @@ from towline_server import metrics, telemetry
 WRITES = {"towline_access": "write"}
 """Execution options of a connection whose transactions write."""
 
+WAITS = {"towline_idle": "unbounded"}
+"""Execution options of a connection whose transactions only read, and may wait meanwhile."""
+
 LOCK_SECONDS = "towline_lock_seconds"
 """Execution option of an engine that lets one write at a time: how long another waits for it."""
+
+_IDLE = "idle_in_transaction_session_timeout"
+_USED_AT = "towline_used_at"
+_UNUSED_SECONDS = 30.0
+"""After how long a connection that was not used is asked whether it is still there."""
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -49,7 +62,7 @@ def make_engine(
     """An engine for a database; ``lock_seconds`` bounds how long it waits for a lock.
 
     It has as many ``connections`` at most (see `pools`). ``idle_seconds`` is after how long
-    between two statements PostgreSQL ends a transaction that writes; None: never.
+    between two statements PostgreSQL ends a transaction, unless it `WAITS`; None: never.
 
     ``sqlite:///PATH`` (a file: a database in memory has no second connection), or
     ``postgresql://…``, which is spoken through psycopg 3.
@@ -136,26 +149,52 @@ def _postgresql(
     url: URL, lock_seconds: float, idle_seconds: float | None, connections: int
 ) -> Engine:
     options = f"-c lock_timeout={_milliseconds(lock_seconds)} -c timezone=UTC"
+    if idle_seconds is not None:
+        options += f" -c {_IDLE}={_milliseconds(idle_seconds)}"
     engine = create_engine(
         url,
         connect_args={"options": options},
-        # A server may have gone away between two requests; a ping is cheaper than an error.
-        pool_pre_ping=True,
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,
     )
-    if idle_seconds is not None:
-        milliseconds = _milliseconds(idle_seconds)
-        bound = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
-
-        def begin(connection: Connection) -> None:
-            # One that reads blocks no other, and may look at a repository between two statements.
-            if _writes(connection):
-                connection.exec_driver_sql(bound)
-
-        event.listen(engine, "begin", begin)
+    event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_check_connected, engine.dialect))
     return engine
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if WAITS.items() <= connection.get_execution_options().items():
+        connection.exec_driver_sql(f"SET LOCAL {_IDLE} = 0")
+
+
+def _note_use(_driver: Any, record: ConnectionPoolEntry) -> None:
+    record.info[_USED_AT] = time.monotonic()
+
+
+def _check_connected(
+    dialect: Dialect, driver: Any, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Have a connection replaced whose server has gone away, before it is used again.
+
+    A server that ends a connection says so: there is something to read, though nothing was asked.
+    One that was not used for long is asked, as a network may lose it without a word.
+    """
+    used_at = record.info.get(_USED_AT)
+    if used_at is None:
+        return  # it is new
+    try:
+        if _has_input(driver) or time.monotonic() - used_at > _UNUSED_SECONDS:
+            dialect.do_ping(driver)
+    except dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error
+
+
+def _has_input(driver: Any) -> bool:
+    polled = select.poll()
+    polled.register(driver.fileno(), select.POLLIN)
+    return bool(polled.poll(0))
 
 
 def _milliseconds(seconds: float) -> int:

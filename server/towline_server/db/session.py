@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from .clock import database_now
-from .engine import LOCK_SECONDS, WRITES
+from .engine import LOCK_SECONDS, WAITS, WRITES
 
 
 class Database:
@@ -29,6 +29,7 @@ class Database:
         self._writer = engine.execution_options(**WRITES)
         snapshot = {} if engine.dialect.name == "sqlite" else _SNAPSHOT
         self._reader = engine.execution_options(**snapshot)
+        self._patient_reader = engine.execution_options(**snapshot, **WAITS)
         lock_seconds = engine.get_execution_options().get(LOCK_SECONDS)
         self._turn: Callable[[], AbstractContextManager[None]] = (
             nullcontext if lock_seconds is None else WriteQueue(lock_seconds).turn
@@ -39,6 +40,12 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """A session whose reads all see the database at one moment."""
         with Session(self._reader) as session:
+            yield session
+
+    @contextmanager
+    def reading_patiently(self) -> Iterator[Session]:
+        """A session as `reading` gives, which may wait between two reads, as for a repository."""
+        with Session(self._patient_reader) as session:
             yield session
 
     @contextmanager

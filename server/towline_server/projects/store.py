@@ -159,7 +159,7 @@ class SqlStore(BaseStore):
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[Any]:
         if not write:
-            with self._database.reading() as session:
+            with self._database.reading_patiently() as session:
                 yield SqlTransaction(session, self._project_id, write=False)
             return
         with store_errors(self._project_id), self._database.writing() as session:

@@ -10,14 +10,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func, select, text
 
 from tests.databases import open_database
 from tests.postgres import PostgresServer
 from tests.server.runs.git_tenant import GitTenant
+from tests.server.runs.processes import LONG
 from tests.server.runs.runner import BEFORE_THE_COMMIT, Runner
 from towline.testing.git_server import GitServer
 from towline_server import disk
+from towline_server.db import engine
 from towline_server.db.failures import FAILURES, is_full
 from towline_server.problems import failure_of
 from towline_server.runs.fetch_process import FetchProcess
@@ -174,4 +176,48 @@ def test_a_run_survives_a_restart_of_the_database(
     assert runner.tenant.contents(project) == {"a": b"1"}
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(runner.runs.get, [run.id] * 8))
+    database.close()
+
+
+@pytest.mark.services
+def test_a_connection_that_the_database_has_ended_is_replaced(postgres_url: str):
+    database, other = open_database(postgres_url), open_database(postgres_url)
+    backend = select(func.pg_backend_pid())
+    with database.writing() as session:
+        ended = session.scalar(backend)
+    with other.writing() as session:
+        assert session.scalar(select(func.pg_terminate_backend(ended, 1000 * LONG)))
+    with database.writing() as session:
+        assert session.scalar(backend) != ended
+    database.close()
+    other.close()
+
+
+@pytest.mark.services
+def test_a_connection_in_use_is_not_asked_whether_it_is_there(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    database = open_database(postgres_url)
+    asked: list[object] = []
+    monkeypatch.setattr(database.engine.dialect, "do_ping", asked.append)
+    for _ in range(3):
+        database.now()
+    assert not asked
+    monkeypatch.setattr(engine, "_UNUSED_SECONDS", 0)
+    database.now()
+    assert len(asked) == 1
+    database.close()
+
+
+@pytest.mark.services
+def test_what_reads_patiently_is_not_ended(postgres_url: str):
+    database = open_database(postgres_url, idle_seconds=2)
+    ended_after = text("SHOW idle_in_transaction_session_timeout")
+    found = []
+    for session_of in (database.writing, database.reading, database.reading_patiently):
+        with session_of() as session:
+            found.append(session.scalar(ended_after))
+    with database.reading() as session:
+        found.append(session.scalar(ended_after))
+    assert found == ["2s", "2s", "0", "2s"]
     database.close()
