@@ -88,7 +88,7 @@ class RequestContext:
             raise Forbidden(problem=f"this needs the role {needed} on the whole tenant")
 
 
-def _context(request: Request, caller: Caller) -> RequestContext:
+async def _context(request: Request, caller: Caller) -> RequestContext:
     return RequestContext(services=services_of(request), caller=caller)
 
 

@@ -101,7 +101,7 @@ class _OfTenant:
         self.id = self.tenant_id = tenant_id
 
 
-def _context(
+async def _context(
     request: Request, caller: Annotated[Principal, Depends(authenticated(*ADMIN_FORMS))]
 ) -> AdminContext:
     return AdminContext(services=services_of(request), caller=caller)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
 from towline_server.api.models import Model
 from towline_server.services import Services, services_of
 
-Opened = Annotated[Services, Depends(services_of)]
+
+async def _opened(request: Request) -> Services:
+    return services_of(request)
+
+
+Opened = Annotated[Services, Depends(_opened)]
 """The services of the application that answers a request."""
 
 

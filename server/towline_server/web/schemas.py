@@ -195,7 +195,7 @@ def body_schema(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
     }
 
 
-def known_query(request: Request) -> None:
+async def known_query(request: Request) -> None:
     """Check, as a dependency, that the operation has every parameter of the query.
 
     Raises:

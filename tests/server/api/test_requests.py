@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from anyio import to_thread
 
 from tests.server.api.client import V1, ApiClient, code_of
 from towline_server.app import create_app
@@ -58,3 +61,17 @@ def test_head_does_not_follow_a_run(api: ApiClient):
     assert head.headers["content-type"].startswith("text/event-stream")
     assert head.content == b""
     assert not api.runner.runs.get(UUID(str(run.id))).is_terminal
+
+
+def test_what_waits_for_nothing_takes_no_thread(api: ApiClient, monkeypatch: pytest.MonkeyPatch):
+    """Each way to a thread and back costs more than such a function."""
+    taken: list[object] = []
+    run_sync = to_thread.run_sync
+
+    async def counted(function: Callable[..., object], *rest: Any, **options: Any) -> object:
+        taken.append(function)
+        return await run_sync(function, *rest, **options)
+
+    monkeypatch.setattr(to_thread, "run_sync", counted)
+    assert api.ask("POST", f"{api.url}/runs", json={}).status_code == 202
+    assert len(taken) == 4, "the caller, their project, the run, the answer"

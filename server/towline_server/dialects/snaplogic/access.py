@@ -44,7 +44,7 @@ class RequestContext:
             return authorise(self.caller, found, needed)
 
 
-def _context(
+async def _context(
     request: Request,
     caller: Annotated[Principal, Depends(authenticated(*FORMS))],
     body: Annotated[bytes, Depends(raw_body)],

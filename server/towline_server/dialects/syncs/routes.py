@@ -48,7 +48,7 @@ Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 _OPTIONAL = Body(default=None)
 
 
-def _syncs(services: Opened, caller: Caller) -> Syncs:
+async def _syncs(services: Opened, caller: Caller) -> Syncs:
     return Syncs(services, caller)
 
 
