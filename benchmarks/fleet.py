@@ -20,7 +20,7 @@ BUSY = 0.5
 """The share of its time for which a machine is meant to be busy."""
 HOST_SECONDS = 0.3
 """What a host on the internet takes for one question: assumed, for loopback has no distance."""
-STATEMENTS, TRANSACTIONS = (15, 30), (4, 6)
+STATEMENTS, TRANSACTIONS = (11, 24), (3, 6)
 """At most, of a run that finds nothing and of one that changes two assets: tests assert it."""
 DAYS = int(Settings.model_fields["run_days"].default)
 RUNS_AT_ONCE = int(Settings.model_fields["runs_at_once"].default)

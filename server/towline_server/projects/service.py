@@ -51,6 +51,15 @@ class Projects:
         """The project of this id. Raises NotFound."""
         return existing(self.get(project_id), "project")
 
+    def with_connection(self, project_id: UUID) -> tuple[Project, ConnectionRow | None]:
+        """The project of this id, and the row of what it is bound to. Raises NotFound."""
+        query = _PROJECTS.add_columns(ConnectionRow).outerjoin(
+            ConnectionRow, ConnectionRow.id == BindingRow.connection_id
+        )
+        found = self._session.execute(query.where(ProjectRow.id == project_id)).first()
+        row, bound, connection = existing(found, "project")
+        return _project(row, bound), connection
+
     def by_path(self, tenant_id: UUID, path: str) -> Project | None:
         """A tenant's project at this path, case-sensitive; None for what is no path, too."""
         try:

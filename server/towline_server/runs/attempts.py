@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session, aliased
 from towline.codec import encode
 from towline.errors import InvalidValue
 from towline.remotes.url import ALL_SCHEMES, RemoteUrl
+from towline_server.db.clock import clock
 from towline_server.db.jobs import growing_delays
-from towline_server.errors import KindInProgress, QueueFull
+from towline_server.errors import KindInProgress, QueueFull, existing
 from towline_server.projects.connection_tables import BindingRow, ConnectionRow
 from towline_server.projects.connections import host_of
 from towline_server.projects.domain import Provider
-from towline_server.projects.locking import hold
 from towline_server.projects.tables import ProjectRow
 
 from .domain import ORCHESTRATED, BackendName, Run, RunMode, RunRequest, Trigger, TriggeredBy
@@ -66,35 +66,37 @@ class RunTarget:
 
 def find_target(
     session: Session, project_id: UUID, backend: BackendName, most_waiting: int
-) -> RunTarget:
-    """Lock a project against deletion, and return what new runs take from it.
+) -> tuple[RunTarget, datetime]:
+    """Lock a project against deletion; return what new runs take from it, and when.
 
     Raises:
         NotFound: there is no such project.
         QueueFull: ``most_waiting`` runs of its tenant wait.
         InvalidValue: an external executor cannot read what the project is bound to.
     """
-    hold(session, project_id)
     project, binding, connection = ProjectRow, BindingRow, ConnectionRow
     query = (
         select(project.tenant_id, project.base, connection.id, connection.url, connection.provider)
-        .add_columns(_is_full(project.tenant_id, backend, most_waiting))
+        .add_columns(_is_full(project.tenant_id, backend, most_waiting), clock(session))
         .outerjoin(binding, binding.project_id == project.id)
         .outerjoin(connection, connection.id == binding.connection_id)
         .where(project.id == project_id)
+        .with_for_update(read=True, key_share=True, of=project)
     )
-    tenant_id, base, connection_id, url, provider, full = session.execute(query).one()
+    found = existing(session.execute(query).first(), "project")
+    tenant_id, base, connection_id, url, provider, full, at = found
     if provider is not None:
         check_readable(backend, Provider(provider))
     if full:
         raise QueueFull(allowed=most_waiting, retry_after=FULL_SECONDS)
-    return RunTarget(
+    target = RunTarget(
         project_id=project_id,
         tenant_id=tenant_id,
         connection_id=connection_id,
         url=url,
         is_initial=base is None,
     )
+    return target, at
 
 
 def check_readable(backend: BackendName, provider: Provider) -> None:

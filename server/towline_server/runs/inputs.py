@@ -50,7 +50,9 @@ def claim_inputs(repositories: Repositories, session: Session, row: RunRow, at: 
         NotFound: the project was deleted.
     """
     fenced = fence(session, row.project_id)
-    run, project = run_of(row), Projects(session).known(row.project_id)
+    # The session has a row for as long as anything else has it: the connection is not read again.
+    project, _connection = Projects(session).with_connection(row.project_id)
+    run = run_of(row)
     if run.request.checkout is not None:
         project = replace(project, binding=run.request.checkout)
     found: Repository | TowlineError

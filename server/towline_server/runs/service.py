@@ -142,9 +142,8 @@ class Runs:
                 if not runs:
                     if batch.alone and requests[0].kind is not None:
                         refuse_second(session, project_id, requests[0].kind)
-                    target = find_target(session, project_id, backend, self._most_waiting)
-                    now = database_now(session)
-                    rows = rows_of(target, requests, trigger, backend, batch, now)
+                    target, at = find_target(session, project_id, backend, self._most_waiting)
+                    rows = rows_of(target, requests, trigger, backend, batch, at)
                     session.add_all(rows)
                     session.flush()
                     runs = tuple(run_of(row) for row in rows)
@@ -329,7 +328,7 @@ class Runs:
         backend = BackendName(row.backend)
         now = following.created_at
         most = self._most_waiting + len(requests)  # their parent had room
-        target = find_target(session, row.project_id, backend, most)
+        target, _ = find_target(session, row.project_id, backend, most)
         rows = rows_of(target, requests, trigger, backend, batch, now)
         following.batch_id = batch.batch_id
         for position, child in enumerate(rows, start=1):

@@ -74,15 +74,15 @@ def pulled(database_url: str, git_server: GitServer, tmp_path: Path) -> Iterator
 def test_a_run_that_finds_nothing_new(pulled: Pulled):
     run, statements = pulled.counted()
     assert run.outcome is Outcome.UNCHANGED
-    assert len(statements.sent) <= 15
-    assert statements.transactions <= 4
+    assert len(statements.sent) <= 11
+    assert statements.transactions <= 3
 
 
 def test_a_run_that_pulls_two_changed_assets(pulled: Pulled):
     pulled.commit(f3=b"2", f7=b"2")
     run, statements = pulled.counted()
     assert (run.outcome, run.pull) == (Outcome.CHANGED, 2)
-    assert len(statements.sent) <= 30
+    assert len(statements.sent) <= 24
     assert statements.transactions <= 6
 
 
