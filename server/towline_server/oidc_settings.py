@@ -11,11 +11,11 @@ class OidcSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     issuer: str = ""
-    """The provider's address, exactly as its discovery document has it; empty: none."""
+    """The provider's issuer, exactly as in its discovery document; empty: no single sign-on."""
     client_id: str = ""
-    """This server's id there; its redirect address is ``/ui/sign-in/oidc/callback``."""
+    """This server's client id; its redirect URI is ``/ui/sign-in/oidc/callback``."""
     client_secret: SecretStr = SecretStr("")
-    """Its secret; empty: a public client."""
+    """The client's secret; empty: a public client."""
     name: str = "single sign-on"
     """What the sign-in page calls the provider."""
 

@@ -14,25 +14,25 @@ class TemporalSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     address: str = ""
-    """``host:port`` of Temporal's frontend; runs of the backend temporal need it."""
+    """``host:port`` of Temporal's frontend; required for runs of the backend temporal."""
     namespace: str = "default"
-    """Its namespace."""
+    """The namespace in Temporal."""
     task_queue: str = "towline"
-    """Where this deployment's workers get their work; each deployment has its own."""
+    """The task queue of this deployment's workers; each deployment has its own."""
     ui_url: str = ""
-    """Where its web pages are, for links to runs."""
+    """The address of Temporal's web UI, for links to runs."""
     tls: bool = False
     """Encrypt the connection; implied by the files below and by ``api_key``."""
     tls_ca_file: Path | None = None
-    """The authorities (PEM) that vouch for the server, instead of this machine's."""
+    """Certificate authorities (PEM) for the server, instead of this machine's."""
     tls_cert_file: Path | None = None
     """This client's certificate (PEM)."""
     tls_key_file: Path | None = None
-    """Its private key (PEM)."""
+    """The certificate's private key (PEM)."""
     api_key: SecretStr = SecretStr("")
     """A key of Temporal Cloud."""
     waiting_at_once: int = Field(default=200, ge=1)
-    """How many runs wait there at once; the others wait in the database, in turn."""
+    """How many runs may wait there at once; the others wait in the database."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -51,23 +51,23 @@ class PrefectSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     api_url: str = ""
-    """Its API, as ``http://host:4200/api``; runs of the backend prefect need it."""
+    """Prefect's API, such as ``http://host:4200/api``; required for runs of the backend prefect."""
     api_key: SecretStr = SecretStr("")
     """A key of Prefect Cloud."""
     auth_string: SecretStr = SecretStr("")
-    """``user:password`` of a Prefect server that wants them."""
+    """``user:password`` for a Prefect server that requires them."""
     work_pool: str = Field(default="towline", min_length=1)
-    """The work pool whose workers execute runs; made for processes if there is none."""
+    """The work pool whose workers execute runs; if missing, a process pool is created."""
     deployment: str = Field(default="towline", min_length=1)
     """The deployment of the flow ``towline``; each installation of towline has its own."""
     command: str = Field(default="towline work", min_length=1)
     """What a worker executes, before ``--backend prefect RUN``."""
     pending_seconds: int = Field(default=600, ge=1)
-    """How long a worker may take to start that command; then its run is attempted again."""
+    """How long a worker may take to start the command before its run is attempted again."""
     ui_url: str = ""
-    """Where its web pages are, for links to runs; empty: beside the API."""
+    """The address of Prefect's web UI, for links to runs; empty: derived from ``api_url``."""
     waiting_at_once: int = Field(default=200, ge=1)
-    """How many runs wait there at once; the others wait in the database, in turn."""
+    """How many runs may wait there at once; the others wait in the database."""
 
     @property
     def problems(self) -> tuple[str, ...]:

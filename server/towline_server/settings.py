@@ -54,29 +54,29 @@ class Settings(BaseSettings):
 
     # --- where things are ---
     data_dir: Path = Path("towline-data")
-    """Holds the embedded database, its secret key and the Git cache."""
+    """The folder of the SQLite database, its secret key and the Git cache."""
     database_url: str = ""
-    """SQLAlchemy's form; empty: an SQLite file in ``data_dir``."""
+    """A SQLAlchemy URL; empty: an SQLite file in ``data_dir``."""
     host: str = "127.0.0.1"
-    """Where to listen."""
+    """The address to listen on."""
     port: int = Field(default=8080, ge=0, le=65535)
-    """0: any that is free."""
+    """The port to listen on; 0: any free one."""
     trusted_proxies: StringList = ()
-    """Addresses whose X-Forwarded-For is believed."""
+    """Addresses of proxies whose X-Forwarded-For is trusted."""
 
     # --- secrets ---
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Encrypt stored credentials: the first seals, each opens. Empty: a file in ``data_dir``."""
+    """Keys for stored credentials: the first encrypts, all decrypt; empty: one in ``data_dir``."""
     jwt_issuer: str = ""
     """The ``iss`` that a token must have."""
     jwt_audience: str = ""
     """The ``aud`` that a token must have."""
     jwt_hs256_secret: SecretStr = SecretStr("")
-    """Verifies tokens signed by HS256."""
+    """The secret that verifies tokens signed with HS256."""
     jwt_jwks_url: str = ""
-    """Where the keys are that verify tokens signed by RS256."""
+    """The URL of the keys that verify tokens signed with RS256."""
     jwt_jwks_file: Path | None = None
-    """The same, as a file."""
+    """A file with these keys instead."""
     jwt_leeway_seconds: int = Field(default=10, ge=0, le=120)
     """How far the issuer's clock may be off."""
     operator_token: SecretStr = SecretStr("")
@@ -86,51 +86,51 @@ class Settings(BaseSettings):
     remote_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
     """Schemes that repositories and sources may have: https, http, ssh, file, sftp, postgresql."""
     remote_networks: StringList = ()
-    """Networks beyond the public ones that repositories may be in, as ``10.0.0.0/8``."""
+    """Non-public networks that repositories may be in, such as ``10.0.0.0/8``."""
     remote_ca_file: Path | None = None
-    """The authorities (PEM) that vouch for repositories' servers, instead of this machine's."""
+    """Certificate authorities (PEM) for repositories' servers, instead of this machine's."""
     webhook_schemes: Annotated[frozenset[Scheme], NoDecode] = frozenset({Scheme.HTTPS})
     """Schemes that outbound webhooks may have: https, http."""
     webhook_networks: StringList = ()
-    """Networks beyond the public ones that outbound webhooks may go to, as ``10.0.0.0/8``."""
+    """Non-public networks that outbound webhooks may go to, such as ``10.0.0.0/8``."""
     webhook_days: int = Field(default=30, ge=7)
-    """How long what was sent to a webhook, or could not be, is stored."""
+    """How long messages to webhooks are stored, delivered or not."""
     cache_days: int = Field(default=30, ge=1)
-    """How long a fetched repository is stored on this machine that nothing reads."""
+    """How long a fetched repository that nothing reads is stored on this machine."""
     limits: dict[str, int] = Field(default_factory=dict)
     """Overrides of `towline.limits.Limits`, by name."""
 
     # --- requests ---
     body_bytes: int = Field(default=MIB, ge=1024)
-    """The largest request body, a PUT (an asset's bytes) aside."""
+    """The largest request body, except that of a PUT (an asset's bytes)."""
     asset_body_bytes: int = Field(default=5 * MIB, ge=1024)
     """The largest body of a PUT."""
     hook_body_bytes: int = Field(default=25 * MIB, ge=1024)
-    """The largest push webhook of a Git host; GitHub's and Bitbucket's end at 25 MiB."""
+    """The largest push webhook of a Git host; GitHub and Bitbucket send up to 25 MiB."""
     work_body_bytes: int = Field(default=16 * MIB, ge=1024)
-    """The largest plan, with its contents, that an external executor hands in."""
+    """The largest plan, with its contents, that an external executor submits."""
     header_seconds: int = Field(default=20, ge=1)
     """How long a connection may take to send a request's headers."""
     body_seconds: int = Field(default=120, ge=1)
-    """How long a request's body may take after them."""
+    """How long a request's body may take after its headers."""
     connections_at_once: int = Field(default=1000, ge=1)
-    """Open connections; fewer where this process may open few descriptors."""
+    """Open connections; fewer if the limit of file descriptors is low."""
     address_connections_at_once: int = Field(default=250, ge=1)
-    """Those from one address (in IPv6 a /64) that is no trusted proxy."""
+    """Open connections from one address (in IPv6 a /64), except from trusted proxies."""
     rate_per_second: float = Field(default=50.0, ge=0)
-    """Requests of one credential, sustained; 0: no limit."""
+    """Sustained rate of requests with one credential; 0: no limit."""
     rate_burst: int = Field(default=200, ge=1)
-    """How many may come at once."""
+    """How many of these requests may come at once."""
     address_rate_per_second: float = Field(default=200.0, ge=0)
-    """Requests from one address, whatever its credentials; 0: no limit."""
+    """The same from one address, with any credentials; 0: no limit."""
     address_rate_burst: int = Field(default=1000, ge=1)
-    """How many may come at once."""
+    """How many of these requests may come at once."""
     login_failures: int = Field(default=10, ge=1)
-    """Wrong passwords of one account from one address within the window; ten times that in all."""
+    """Wrong passwords for an account from one address within the window; ten times that in all."""
     login_window_seconds: int = Field(default=300, ge=1)
     """The window of ``login_failures``."""
     password_cache_seconds: int = Field(default=60, ge=0, le=600)
-    """How long a password that was verified is good without doing it again."""
+    """How long a verified password is accepted without verifying it again."""
     session_seconds: int = Field(default=43_200, ge=60, le=2_592_000)
     """How long a browser stays signed in."""
     idempotency_hours: int = Field(default=24, ge=1)
@@ -144,27 +144,27 @@ class Settings(BaseSettings):
     heartbeat_seconds: int = Field(default=10, ge=1)
     """How often an executor renews its leases; at most a third of ``lease_seconds``."""
     lease_seconds: int = Field(default=60, ge=2)
-    """After how long without a renewal a run is taken from its executor."""
+    """How long a lease lasts without renewal; after that its executor loses the run."""
     runs_at_once: int = Field(default=8, ge=1, le=64)
-    """How many runs a process executes side by side, one a project."""
+    """How many runs a process executes at once, at most one for each project."""
     tenant_runs_at_once: int = Field(default=0, ge=0)
-    """How many of them may be one tenant's; 0: half."""
+    """How many of those runs may be one tenant's; 0: half."""
     host_runs_at_once: int = Field(default=0, ge=0)
-    """How many of them may be of repositories on one host; 0: three quarters."""
+    """How many of those runs may be of repositories on one host; 0: three quarters."""
     tenant_queue: int = Field(default=5_000, ge=1)
-    """How many runs of one tenant may wait; beyond them, requests are answered 429."""
+    """How many runs of one tenant may wait; further requests get a 429."""
     fetches_at_once: int = Field(default=4, ge=1, le=64)
-    """How many repositories a process fetches side by side."""
+    """How many repositories a process fetches at once."""
     tenant_fetches_at_once: int = Field(default=0, ge=0)
-    """How many of them may be one tenant's; 0: half."""
+    """How many of those fetches may be one tenant's; 0: half."""
     host_fetches_at_once: int = Field(default=0, ge=0)
-    """How many of them may be on one host; 0: three quarters."""
+    """How many of those fetches may be from one host; 0: three quarters."""
     max_auto_resume_attempts: int = Field(default=3, ge=0)
-    """How often a run is tried again by itself, after it was lost or failed for a while."""
+    """How often a run that was lost or failed temporarily is retried automatically."""
     retry_seconds: float = Field(default=10, gt=0)
-    """How long the first retry of a failed run waits; each next one four times as long."""
+    """How long the first retry of a failed run waits; each later one waits four times as long."""
     claim_seconds: int = Field(default=3600, ge=1)
-    """How long a run waits to be claimed by an external executor before it ends."""
+    """How long a run waits for an external executor to claim it before it fails."""
     run_days: int = Field(default=90, ge=1)
     """How long a run that has ended is stored, with its report; the last of each sort stays."""
     plan_days: int = Field(default=7, ge=1)
@@ -172,11 +172,11 @@ class Settings(BaseSettings):
     audit_days: int = Field(default=365, ge=30)
     """How long an event of the audit log is stored."""
     pull_days: int = Field(default=365, ge=1)
-    """How long the report of a pull is stored that can no longer be undone."""
+    """How long the report of a pull that can no longer be undone is stored."""
     event_days: int = Field(default=30, ge=1)
-    """How long the change of an asset is stored that a sync appends, with both of its contents."""
+    """How long an event (an asset's change, appended by a sync) is stored, with both contents."""
     shutdown_seconds: int = Field(default=20, ge=0)
-    """How long requests may take to end when the server stops; handing runs back comes after."""
+    """How long requests may take to end when the server stops, before it hands its runs back."""
 
     # --- orchestrators ---
     oidc: OidcSettings = OidcSettings()
@@ -188,9 +188,9 @@ class Settings(BaseSettings):
 
     # --- logs and metrics ---
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    """debug, info, warning or error."""
+    """The lowest level that is logged: debug, info, warning or error."""
     metrics_token: SecretStr = SecretStr("")
-    """The Bearer token that /metrics wants; empty: it answers callers on this machine alone."""
+    """The Bearer token that /metrics requires; empty: only clients on this machine may read it."""
 
     @field_validator(
         *("trusted_proxies", "secret_keys", "remote_schemes", "remote_networks"),
