@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from towline_server.problems import Failure, problem
 from towline_server.web.dialect import Dialect
-from towline_server.web.schemas import known_query
+from towline_server.web.schemas import known_query, problems
 
 from . import (
     admin,
@@ -60,7 +60,12 @@ def _router() -> APIRouter:
         admin,
         audit,
     ):
-        router.include_router(module.router, prefix=PREFIX, dependencies=[Depends(known_query)])
+        router.include_router(
+            module.router,
+            prefix=PREFIX,
+            dependencies=[Depends(known_query)],
+            responses=problems(),
+        )
     router.include_router(push_hooks.router)
     return router
 

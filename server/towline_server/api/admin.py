@@ -228,7 +228,7 @@ class KeyModel(IdentityModel):
 # --- tenants --------------------------------------------------------------------------------------
 
 
-@router.get("/tenants", responses=problems())
+@router.get("/tenants")
 def list_tenants(context: Context, window: Window) -> Page[TenantModel]:
     """Every tenant, by name, for the operator's token; for others the one that they administer."""
     if not context.is_operator:
@@ -249,7 +249,7 @@ def create_tenant(context: Context, body: TenantBody, response: Response) -> Ten
     return TenantModel.of(made)
 
 
-@router.get("/tenants/{tenant_id}", responses=problems())
+@router.get("/tenants/{tenant_id}")
 def get_tenant(tenant: OfTenant) -> TenantModel:
     """A tenant."""
     return TenantModel.of(tenant)
@@ -258,7 +258,7 @@ def get_tenant(tenant: OfTenant) -> TenantModel:
 # --- identities -----------------------------------------------------------------------------------
 
 
-@router.get("/tenants/{tenant_id}/identities", responses=problems())
+@router.get("/tenants/{tenant_id}/identities")
 def list_identities(context: Context, tenant: OfTenant, window: Window) -> Page[IdentityModel]:
     """The users, service accounts and API keys of a tenant, oldest first."""
     with context.reading() as session:
@@ -310,7 +310,7 @@ def create_service_account(
     return IdentityModel.of(made)
 
 
-@router.post("/tenants/{tenant_id}/keys", status_code=201, responses=problems())
+@router.post("/tenants/{tenant_id}/keys", status_code=201)
 def create_key(context: Context, tenant: OfTenant, body: KeyBody, response: Response) -> KeyModel:
     """Make an API key, and show it this once."""
     expires_at = None if body.days is None else datetime.now(UTC) + timedelta(days=body.days)
@@ -325,7 +325,7 @@ def create_key(context: Context, tenant: OfTenant, body: KeyBody, response: Resp
     return KeyModel.of(made).model_copy(update={"key": key})
 
 
-@router.get("/identities/{identity_id}", responses=problems())
+@router.get("/identities/{identity_id}")
 def get_identity(context: Context, identity: OfIdentity) -> IdentityModel:
     """A user, a service account or an API key."""
     return _shown(context, identity)
@@ -340,7 +340,7 @@ def disable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
     return _shown(context, changed)
 
 
-@router.post("/identities/{identity_id}/enable", responses=problems())
+@router.post("/identities/{identity_id}/enable")
 def enable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
     """Take an identity's refusal back."""
     with context.writing() as session:
@@ -348,7 +348,7 @@ def enable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
     return _shown(context, changed)
 
 
-@router.put("/identities/{identity_id}/password", status_code=204, responses=problems())
+@router.put("/identities/{identity_id}/password", status_code=204)
 def set_password(context: Context, identity: OfIdentity, body: PasswordBody) -> None:
     """Give a user or a service account another password, and end their sessions."""
     with context.writing() as session:
@@ -380,7 +380,7 @@ def remove_tenant_role(context: Context, identity: OfIdentity) -> None:
         context.services.identities(session).set_tenant_role(identity.id, None)
 
 
-@router.put("/identities/{identity_id}/projects/{project_id}/role", responses=problems())
+@router.put("/identities/{identity_id}/projects/{project_id}/role")
 def grant_project_role(
     context: Context, identity: OfIdentity, project_id: UUID, body: RoleBody
 ) -> IdentityModel:
@@ -391,9 +391,7 @@ def grant_project_role(
     return _shown(context, identity)
 
 
-@router.delete(
-    "/identities/{identity_id}/projects/{project_id}/role", status_code=204, responses=problems()
-)
+@router.delete("/identities/{identity_id}/projects/{project_id}/role", status_code=204)
 def revoke_project_role(context: Context, identity: OfIdentity, project_id: UUID) -> None:
     """Take an identity's role on one project away."""
     project = context.project_beside(identity, project_id)

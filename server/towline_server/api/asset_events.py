@@ -28,7 +28,6 @@ from towline_server.projects.asset_events import (
     EventPage,
 )
 from towline_server.runs.event_followers import EventFollowers
-from towline_server.web.schemas import problems
 
 from .access import Context, NativeRoute, ProjectForReader
 from .assets import BYTES, content_headers
@@ -108,7 +107,6 @@ _EVENT = {
 }
 """In OpenAPI before 3.2 a stream's schema describes each event."""
 _LIST: dict[int | str, dict[str, Any]] = {
-    **problems(),
     200: {
         "description": "A page; or a stream of `change` events, each with one of its items.",
         "content": {_STREAM: {"schema": _EVENT}},
@@ -147,7 +145,6 @@ def _is_sequence(text: str) -> bool:
 
 
 _CONTENT: dict[int | str, dict[str, Any]] = {
-    **problems(),
     200: {
         "description": "the bytes, as they are",
         "content": {"application/octet-stream": {"schema": BYTES}},

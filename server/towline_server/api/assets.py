@@ -76,7 +76,7 @@ class MoveBody(Body):
     path: Annotated[Text, of_format(ASSET_PATH)]
 
 
-@router.get("/assets", responses=problems())
+@router.get("/assets")
 def list_assets(
     context: Context,
     project: ProjectForReader,
@@ -92,7 +92,7 @@ def list_assets(
     return window.page(AssetModel, found.assets, found.total)
 
 
-@router.get("/assets/{asset_id}", responses=problems())
+@router.get("/assets/{asset_id}")
 def get_asset(
     context: Context, project: ProjectForReader, asset_id: Text, response: Response
 ) -> AssetModel:
@@ -102,7 +102,6 @@ def get_asset(
 
 BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
 _CONTENT: dict[int | str, dict[str, Any]] = {
-    **problems(),
     200: {
         "description": "the bytes, as they are",
         "content": {"application/octet-stream": {"schema": BYTES}},

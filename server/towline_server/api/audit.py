@@ -14,7 +14,6 @@ from pydantic import StringConstraints
 
 from towline_server.audit.log import Action
 from towline_server.audit.reading import CURSOR_PATTERN, AuditFilter, events, every_event
-from towline_server.web.schemas import problems
 
 from .access import RequestContext
 from .admin import AdminRoute, Context
@@ -88,7 +87,6 @@ class _Wanted:
 
 
 _LINES: dict[int | str, dict[str, Any]] = {
-    **problems(),
     200: {
         "description": f"A page; with `Accept: {JSON_LINES}` every event, each a line of JSON.",
         "content": {JSON_LINES: {"schema": {"type": "string"}}},

@@ -178,7 +178,7 @@ class ConnectionModel(Model):
     updated_at: datetime
 
 
-@router.get("", responses=problems())
+@router.get("")
 def list_connections(context: Context, window: Window) -> Page[ConnectionModel]:
     """The tenant's connections, oldest first; none for a caller without a role on the tenant."""
     found: tuple[Connection, ...] = ()
@@ -211,13 +211,13 @@ def create_connection(
     return ConnectionModel.of(made)
 
 
-@router.get("/{connection_id}", responses=problems())
+@router.get("/{connection_id}")
 def get_connection(connection: ConnectionForReader) -> ConnectionModel:
     """A connection."""
     return ConnectionModel.of(connection)
 
 
-@router.patch("/{connection_id}", responses=problems())
+@router.patch("/{connection_id}")
 def change_connection(
     context: Context, connection: ConnectionForAdmin, body: ConnectionChange
 ) -> ConnectionModel:

@@ -16,7 +16,6 @@ from fastapi.responses import StreamingResponse
 
 from towline_server.runs.domain import Run
 from towline_server.runs.followers import Followers, RunChange
-from towline_server.web.schemas import problems
 
 from .access import Context, NativeRoute, RunForReader
 from .runs import RunModel, RunSummary
@@ -40,7 +39,6 @@ _EVENT = {
 }
 """In OpenAPI before 3.2 a stream's schema describes each event."""
 _STREAM: dict[int | str, dict[str, Any]] = {
-    **problems(),
     200: {
         "description": (
             "`progress` events, each with the run as it is; then one `ended` event with its"

@@ -50,7 +50,7 @@ class PlanModel(WaitingPlan):
     report: Annotated[ReportModel, BeforeValidator(report_of), at("plan")]
 
 
-@router.get("", responses=problems())
+@router.get("")
 def list_plans(context: Context, project: ProjectForReader, window: Window) -> Page[WaitingPlan]:
     """The stored plans, newest first."""
     with context.reading() as session:
@@ -72,13 +72,13 @@ async def make_plan(
     return PlanModel.of(made)
 
 
-@router.get("/{plan_id}", responses=problems())
+@router.get("/{plan_id}")
 def get_plan(context: Context, project: ProjectForReader, plan_id: UUID) -> PlanModel:
     """A stored plan."""
     return PlanModel.of(context.services.plans.get(project.id, plan_id))
 
 
-@router.delete("/{plan_id}", status_code=204, responses=problems())
+@router.delete("/{plan_id}", status_code=204)
 def discard_plan(context: Context, project: ProjectForWriter, plan_id: UUID) -> None:
     """Delete a plan."""
     context.services.plans.discard(project.id, plan_id)

@@ -206,7 +206,7 @@ class PreviewModel(Model):
     """Why a pull would be refused, such as too many assets; empty: it would not."""
 
 
-@router.get("", responses=problems())
+@router.get("")
 def list_projects(
     context: Context,
     window: Window,
@@ -258,7 +258,7 @@ async def preview_project(context: Context, body: PreviewBody) -> PreviewModel:
     return PreviewModel.of(found)
 
 
-@router.get("/{project_id}", responses=problems())
+@router.get("/{project_id}")
 def get_project(project: ProjectForReader) -> ProjectModel:
     """A project."""
     return ProjectModel.of(project)
@@ -276,7 +276,7 @@ def change_project(context: Context, project: ProjectForAdmin, body: ProjectChan
     return ProjectModel.of(changed)
 
 
-@router.delete("/{project_id}", status_code=204, responses=problems())
+@router.delete("/{project_id}", status_code=204)
 def delete_project(context: Context, project: ProjectForAdmin) -> None:
     """Delete a project with everything that it has."""
     with context.writing() as session:

@@ -49,7 +49,7 @@ class PullModel(PullSummary):
     report: ReportModel
 
 
-@router.get("/pulls", responses=problems())
+@router.get("/pulls")
 def list_pulls(context: Context, project: ProjectForReader, window: Window) -> Page[PullSummary]:
     """The project's log, newest first."""
     with context.reading() as session:
@@ -57,7 +57,7 @@ def list_pulls(context: Context, project: ProjectForReader, window: Window) -> P
     return window.page(PullSummary, found, total)
 
 
-@router.get("/pulls/{number}", responses=problems())
+@router.get("/pulls/{number}")
 def get_pull(
     context: Context, project: ProjectForReader, number: Annotated[int, Path(ge=1, le=_MOST)]
 ) -> PullModel:

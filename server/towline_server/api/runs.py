@@ -213,7 +213,7 @@ def request_run(
 States = Annotated[tuple[RunState, ...] | None, Query()]
 
 
-@router.get("/projects/{project_id}/runs", responses=problems())
+@router.get("/projects/{project_id}/runs")
 def list_project_runs(
     context: Context, project: ProjectForReader, window: Window, state: States = None
 ) -> Page[RunSummary]:
@@ -221,7 +221,7 @@ def list_project_runs(
     return _page(context, RunFilter(project_id=project.id, states=state), window)
 
 
-@router.get("/runs", responses=problems())
+@router.get("/runs")
 def list_runs(context: Context, window: Window, state: States = None) -> Page[RunSummary]:
     """The runs of every project that the caller has any role on, newest first."""
     caller = context.caller
@@ -233,13 +233,13 @@ def list_runs(context: Context, window: Window, state: States = None) -> Page[Ru
     return _page(context, wanted, window)
 
 
-@router.get("/runs/{run_id}", responses=problems())
+@router.get("/runs/{run_id}")
 def get_run(run: RunForReader) -> RunModel:
     """A run."""
     return RunModel.of(run)
 
 
-@router.get("/runs/{run_id}/log", responses=problems())
+@router.get("/runs/{run_id}/log")
 def read_run_log(run: RunForReader) -> list[LogLineModel]:
     """What has happened while towline executed the run: at most 201 lines, the middle left out.
 
@@ -248,13 +248,13 @@ def read_run_log(run: RunForReader) -> list[LogLineModel]:
     return [LogLineModel.of(line) for line in run.log]
 
 
-@router.get("/runs/{run_id}/attempts", responses=problems())
+@router.get("/runs/{run_id}/attempts")
 def list_attempts(context: Context, run: RunForReader) -> list[RunSummary]:
     """Every attempt at what a run tries, the first one first."""
     return [RunSummary.of(each) for each in context.services.runs.attempts(run.id)]
 
 
-@router.post("/runs/{run_id}/cancel", responses=problems())
+@router.post("/runs/{run_id}/cancel")
 def cancel_run(context: Context, run: RunForWriter, body: CancelBody | None = None) -> RunModel:
     """Ask a run to stop before its commit point; one that has ended stays as it is."""
     reason = None if body is None else body.reason

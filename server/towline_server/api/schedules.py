@@ -122,7 +122,7 @@ class ScheduleModel(Model):
     backend: Annotated[BackendName, at("spec.backend")]
 
 
-@router.get("", responses=problems())
+@router.get("")
 def list_schedules(
     context: Context, project: ProjectForReader, window: Window
 ) -> Page[ScheduleModel]:
@@ -145,7 +145,7 @@ def create_schedule(
     return ScheduleModel.of(made)
 
 
-@router.get("/{schedule_id}", responses=problems())
+@router.get("/{schedule_id}")
 def get_schedule(context: Context, project: ProjectForReader, schedule_id: UUID) -> ScheduleModel:
     """A schedule."""
     with context.reading() as session:

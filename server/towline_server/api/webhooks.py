@@ -120,7 +120,7 @@ def gauges(session: Session) -> Iterable[Metric]:
     )
 
 
-@router.get("", responses=problems())
+@router.get("")
 def list_webhooks(context: Context, window: Window) -> Page[WebhookModel]:
     """The tenant's webhooks, oldest first."""
     context.administer_tenant()
@@ -143,13 +143,13 @@ def create_webhook(context: Context, body: WebhookBody, response: Response) -> W
     return WebhookWithSecret.of_new(made, secret)
 
 
-@router.get("/{webhook_id}", responses=problems())
+@router.get("/{webhook_id}")
 def get_webhook(webhook: WebhookForAdmin) -> WebhookModel:
     """A webhook."""
     return WebhookModel.of(webhook)
 
 
-@router.patch("/{webhook_id}", responses=problems())
+@router.patch("/{webhook_id}")
 def change_webhook(context: Context, webhook: WebhookForAdmin, body: WebhookChange) -> WebhookModel:
     """Change a webhook. Enabled again, it is sent what waits for it.
 
@@ -162,14 +162,14 @@ def change_webhook(context: Context, webhook: WebhookForAdmin, body: WebhookChan
     return WebhookModel.of(changed)
 
 
-@router.delete("/{webhook_id}", status_code=204, responses=problems())
+@router.delete("/{webhook_id}", status_code=204)
 def delete_webhook(context: Context, webhook: WebhookForAdmin) -> None:
     """Delete a webhook with all that waits for it."""
     with context.writing() as session:
         context.services.webhooks(session).delete(webhook.id)
 
 
-@router.post("/{webhook_id}/rotate", responses=problems())
+@router.post("/{webhook_id}/rotate")
 def rotate_secret(context: Context, webhook: WebhookForAdmin) -> WebhookWithSecret:
     """Give a webhook a new secret, shown in this answer alone.
 
@@ -187,7 +187,7 @@ def ping_webhook(context: Context, webhook: WebhookForAdmin) -> DeliveryModel:
         return DeliveryModel.of(Deliveries(session, webhook.id).ping())
 
 
-@router.get("/{webhook_id}/deliveries", responses=problems())
+@router.get("/{webhook_id}/deliveries")
 def list_deliveries(
     context: Context,
     webhook: WebhookForAdmin,

@@ -174,7 +174,7 @@ class LeaseModel(Model):
 @router.post(
     "/claim",
     response_model=ClaimModel,
-    responses={**problems(), 204: {"description": "nothing waits"}},
+    responses={204: {"description": "nothing waits"}},
 )
 def claim_work(context: Context, body: ClaimBody) -> Any:
     """Take the oldest run that waits for an external executor."""
