@@ -13,7 +13,7 @@ from towline.model import Digest, ThreeWay
 from towline.options import Side
 from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Choice
-from towline_server.web.schemas import PlainText, problems
+from towline_server.web.schemas import PlainText, one_of, problems
 from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForWriter
@@ -23,20 +23,8 @@ router = APIRouter(
     prefix="/projects/{project_id}/conflicts/{asset_id}/resolution", route_class=NativeRoute
 )
 
-
-def _one_of(**types: str) -> JsonDict:
-    """Return the schema of a body that has exactly one of these fields."""
-    return {
-        "oneOf": [
-            {
-                "required": [name],
-                "properties": {
-                    each: {"type": kind if each == name else "null"} for each, kind in types.items()
-                },
-            }
-            for name in types
-        ]
-    }
+_STRING: JsonDict = {"type": "string"}
+_OBJECT: JsonDict = {"type": "object"}
 
 
 class DigestsBody(Body):
@@ -50,7 +38,7 @@ class DigestsBody(Body):
 class ContentBody(Body):
     """Bytes: as text, or in Base64."""
 
-    model_config = ConfigDict(json_schema_extra=_one_of(text="string", base64="string"))
+    model_config = ConfigDict(json_schema_extra=one_of(text=_STRING, base64=_STRING))
 
     text: PlainText | None = None
     base64: Base64 | None = None
@@ -73,7 +61,7 @@ class ResolutionBody(Body):
     """How to settle the conflict of one asset: by one of side, fields and content."""
 
     model_config = ConfigDict(
-        json_schema_extra=_one_of(side="string", fields="object", content="object")
+        json_schema_extra=one_of(side=_STRING, fields=_OBJECT, content=_OBJECT)
     )
 
     side: Side | None = None

@@ -23,7 +23,7 @@ from towline_server.runs.schedules import (
     ScheduleSpec,
     schedules_of,
 )
-from towline_server.web.schemas import CRON, TIME_ZONE, WHOLE, of_format, problems
+from towline_server.web.schemas import CRON, TIME_ZONE, WHOLE, of_format, one_of, problems
 
 from .access import Context, NativeRoute, ProjectForReader, ProjectForWriter, RequestContext
 from .models import Body, Flag, Model, Page, Text, Window, at
@@ -34,18 +34,7 @@ Cron = Annotated[Text, of_format(CRON)]
 Zone = Annotated[Text, of_format(TIME_ZONE)]
 Seconds = Annotated[int, Field(ge=1, le=LONGEST_SECONDS), WHOLE]
 _NULL: JsonDict = {"type": "null"}
-_ONE_RHYTHM: JsonDict = {
-    "oneOf": [
-        {
-            "required": ["cron"],
-            "properties": {"cron": {"type": "string"}, "every_seconds": _NULL},
-        },
-        {
-            "required": ["every_seconds"],
-            "properties": {"cron": _NULL, "every_seconds": {"type": "integer"}},
-        },
-    ]
-}
+_ONE_RHYTHM = one_of(cron={"type": "string"}, every_seconds={"type": "integer"})
 _NOT_BOTH: JsonDict = {
     "anyOf": [{"properties": {"cron": _NULL}}, {"properties": {"every_seconds": _NULL}}]
 }

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
-from pydantic.config import JsonDict
 
 from towline.codec import encode
 from towline.content_rules import ContentMode
@@ -26,7 +25,15 @@ from towline_server.auth.roles import Role
 from towline_server.runs.domain import PulledWindow, RunMode
 from towline_server.runs.external import FAILURE_REASONS
 from towline_server.runs.states import ReasonCode, RunState
-from towline_server.web.schemas import PLAN, WHOLE, PlainText, accepting, of_format, problems
+from towline_server.web.schemas import (
+    PLAN,
+    WHOLE,
+    PlainText,
+    accepting,
+    of_format,
+    one_of,
+    problems,
+)
 
 from .access import Context, NativeRoute, RequestContext
 from .models import Base64, Body, Model, Name, Sha, Text, at
@@ -78,21 +85,14 @@ class WindowBody(Body):
     """How many windows follow."""
 
 
-_NULL: JsonDict = {"type": "null"}
-_PLAN: JsonDict = {"plan": {"type": "string", "format": PLAN}, "failure": _NULL}
-_FAILURE: JsonDict = {"plan": _NULL, "failure": {"type": "object"}}
-_ONE_OF_BOTH: JsonDict = {
-    "oneOf": [
-        {"required": ["plan"], "properties": _PLAN},
-        {"required": ["failure"], "properties": _FAILURE},
-    ]
-}
-
-
 class CompleteBody(HeldBody):
     """The plan with its contents; or a failure."""
 
-    model_config = ConfigDict(json_schema_extra=_ONE_OF_BOTH)
+    model_config = ConfigDict(
+        json_schema_extra=one_of(
+            plan={"type": "string", "format": PLAN}, failure={"type": "object"}
+        )
+    )
 
     plan: Annotated[PlainText, of_format(PLAN)] | None = None
     """As ``towline.dump_plan`` writes it."""

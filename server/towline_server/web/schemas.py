@@ -24,6 +24,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict, JsonValue
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType
@@ -112,6 +113,22 @@ def _plain(value: Any, depth: int = 0) -> Any:
         case _:
             pass  # null, and numbers
     return value
+
+
+def one_of(**schemas: JsonValue) -> JsonDict:
+    """Return what the schema of a model has beside, if exactly one of these fields is given."""
+    null: JsonDict = {"type": "null"}
+    return {
+        "oneOf": [
+            {
+                "required": [name],
+                "properties": {
+                    each: schema if each == name else null for each, schema in schemas.items()
+                },
+            }
+            for name in schemas
+        ]
+    }
 
 
 def omittable() -> Any:
