@@ -19,20 +19,21 @@ from towline import __version__
 from . import page
 from .dialects import DIALECTS
 from .errors import NotFound
-from .problems import failure_of
+from .problems import Render, failure_of
 from .runs.runtime import Runtime
 from .services import Services
 from .settings import Settings
 from .web import openapi, operations
-from .web.deprecation import DeprecationHeaders
-from .web.dialect import Dialect, Envelopes
-from .web.limits import BodyLimit, RateLimit, RateLimitHeaders, RequestLimits
+from .web.deprecation import add_dates
+from .web.dialect import Dialect, render_of
+from .web.limits import BodyLimit, RateLimit, RequestLimits, add_rate_limits
 from .web.middleware import (
     DecodablePath,
     Failures,
     HeadAsGet,
     RequestLog,
-    SecurityHeaders,
+    ResponseHeaders,
+    add_security,
     with_methods,
 )
 
@@ -66,17 +67,15 @@ def create_app(
         generate_unique_id_function=openapi.operation_id,
         lifespan=_lifespan(services, runtime),
     )
-    envelopes = Envelopes(
-        by_prefix={prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
-    )
-    _handle_failures(app, envelopes)
+    render = render_of(dialects)
+    _handle_failures(app, render)
     work: frozenset[str] = frozenset().union(*(dialect.work for dialect in dialects))
     streamed = [dialect.streamed for dialect in dialects if dialect.streamed is not None]
     limits = RequestLimits(settings, work, streamed)
     tags = {prefix: dialect.tag for dialect in dialects for prefix in dialect.prefixes}
     app.state.head = {prefix: True for dialect in dialects for prefix in dialect.head}
     app.state.head |= dict.fromkeys(("/healthz", "/readyz", "/metrics", "/openapi.json"), True)
-    _add_middleware(app, limits, envelopes, tags)
+    _add_middleware(app, limits, render, tags)
     app.state.limits = limits
     app.state.gauges = [dialect.gauges for dialect in dialects if dialect.gauges is not None]
     app.get("/openapi/{dialect}.json", include_in_schema=False)(_openapi_of)
@@ -144,9 +143,9 @@ def _lifespan(
     return lifespan
 
 
-def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:
+def _handle_failures(app: FastAPI, render: Render) -> None:
     def handle(request: Request, error: Exception) -> Response:
-        return envelopes.render(request, with_methods(request, failure_of(error)))
+        return render(request, with_methods(request, failure_of(error)))
 
     # FastAPI would render these itself; all others reach `Failures`.
     for kind in (RequestValidationError, HTTPException):
@@ -154,15 +153,13 @@ def _handle_failures(app: FastAPI, envelopes: Envelopes) -> None:
 
 
 def _add_middleware(
-    app: FastAPI, limits: RequestLimits, envelopes: Envelopes, tags: Mapping[str, str]
+    app: FastAPI, limits: RequestLimits, render: Render, tags: Mapping[str, str]
 ) -> None:
     # Added last is outermost.
     app.add_middleware(BodyLimit, allowed=limits.body, streams=limits.streams)
     app.add_middleware(DecodablePath)
     app.add_middleware(RateLimit, credentials=limits.credentials, addresses=limits.addresses)
-    app.add_middleware(Failures, envelopes=envelopes)
-    app.add_middleware(DeprecationHeaders)
-    app.add_middleware(RateLimitHeaders)
+    app.add_middleware(Failures, render=render)
+    app.add_middleware(ResponseHeaders, add_dates, add_rate_limits, add_security)
     app.add_middleware(HeadAsGet, head=app.state.head)
-    app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog, dialects=tags)

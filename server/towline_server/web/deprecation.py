@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 _SINCE, _SUNSET = "x-deprecated-since", "x-sunset"
 
@@ -21,25 +21,12 @@ def deprecated(*, since: date, sunset: date) -> dict[str, Any]:
     return {"deprecated": True, _SINCE: since.isoformat(), _SUNSET: sunset.isoformat()}
 
 
-class DeprecationHeaders:
-    """Adds the headers to the answers of deprecated routes, refusals included."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-
-        async def dated(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                extra = getattr(scope.get("route"), "openapi_extra", None) or {}
-                if _SINCE in extra:
-                    headers = MutableHeaders(scope=message)
-                    headers["Deprecation"] = f"@{int(_midnight(extra[_SINCE]).timestamp())}"
-                    headers["Sunset"] = format_datetime(_midnight(extra[_SUNSET]), usegmt=True)
-            await send(message)
-
-        await self._app(scope, receive, dated)
+def add_dates(scope: Scope, headers: MutableHeaders) -> None:
+    """Add the headers to the answer of a deprecated route, a refusal included."""
+    extra = getattr(scope.get("route"), "openapi_extra", None) or {}
+    if _SINCE in extra:
+        headers["Deprecation"] = f"@{int(_midnight(extra[_SINCE]).timestamp())}"
+        headers["Sunset"] = format_datetime(_midnight(extra[_SUNSET]), usegmt=True)
 
 
 def _midnight(day: str) -> datetime:

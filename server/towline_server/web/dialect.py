@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from fastapi import APIRouter
@@ -50,17 +50,16 @@ class Dialect:
     """The paths where external executors send plans: larger bodies are accepted there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelopes:
-    """Renderers by path prefix; the longest prefix wins, problem details are for the rest."""
+def render_of(dialects: Iterable[Dialect]) -> Render:
+    """Return what renders a failure as the dialect of the path does, with the failure's headers.
 
-    by_prefix: Mapping[str, Render] = field(default_factory=dict)
-    default: Render = problem
+    The longest prefix wins; problem details are for the rest.
+    """
+    by_prefix = {prefix: dialect.render for dialect in dialects for prefix in dialect.prefixes}
 
-    def render(self, request: Request, failure: Failure) -> Response:
-        """Return the response for a failure, with the failure's headers."""
-        render = under(self.by_prefix, request.url.path, self.default)
-        response = render(request, failure)
-        for name, value in failure.headers.items():
-            response.headers[name] = value
+    def render(request: Request, failure: Failure) -> Response:
+        response = under(by_prefix, request.url.path, problem)(request, failure)
+        response.headers.update(failure.headers)
         return response
+
+    return render

@@ -163,7 +163,7 @@ class RateLimit:
 
 
 def _take(scope: Scope, policy: str, buckets: TokenBuckets, name: str) -> None:
-    """Take one from a bucket, and note for `RateLimitHeaders` what is left."""
+    """Take one from a bucket, and note for `add_rate_limits` what is left."""
     per_second, burst, left = buckets.per_second, buckets.burst, 0.0
     try:
         left = buckets.take(name)
@@ -177,30 +177,17 @@ def _take(scope: Scope, policy: str, buckets: TokenBuckets, name: str) -> None:
             )
 
 
-class RateLimitHeaders:
-    """Says in each response what `RateLimit` allows: ``RateLimit-Policy`` and ``RateLimit``.
+def add_rate_limits(scope: Scope, headers: MutableHeaders) -> None:
+    """Add what `RateLimit` allows to an answer: ``RateLimit-Policy`` and ``RateLimit``.
 
     Their form is that of draft-ietf-httpapi-ratelimit-headers-10: of each policy the quota ``q``
     and the seconds ``w`` that refill it, and how many requests remain (``r``; ``t`` seconds until
     the quota is whole again).
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-
-        async def limited(message: Message) -> None:
-            found = scope.get("state", {}).get(_LIMITS)
-            if found and message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                named = {f'"{name}"': limit for name, limit in sorted(found.items())}
-                headers["RateLimit-Policy"] = ", ".join(f"{n};{p}" for n, (p, _) in named.items())
-                headers["RateLimit"] = ", ".join(f"{n};{s}" for n, (_, s) in named.items())
-            await send(message)
-
-        await self._app(scope, receive, limited)
+    if found := scope.get("state", {}).get(_LIMITS):
+        named = {f'"{name}"': limit for name, limit in sorted(found.items())}
+        headers["RateLimit-Policy"] = ", ".join(f"{n};{p}" for n, (p, _) in named.items())
+        headers["RateLimit"] = ", ".join(f"{n};{s}" for n, (_, s) in named.items())
 
 
 def address_of(scope: Scope) -> str:

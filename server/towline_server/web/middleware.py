@@ -25,9 +25,9 @@ from towline.errors import InvalidValue
 from towline_server import logs, metrics, telemetry
 from towline_server.audit.actor import Actor, acting
 from towline_server.errors import Unavailable
-from towline_server.problems import Failure, failure_of
+from towline_server.problems import Failure, Render, failure_of
 
-from .dialect import Envelopes, under
+from .dialect import under
 from .limits import UNLIMITED, address_of
 
 REQUEST_ID = "X-Request-Id"
@@ -106,9 +106,9 @@ def _route_of(scope: Scope) -> str | None:
 class Failures:
     """Renders what no handler has caught, in the envelope of the path."""
 
-    def __init__(self, app: ASGIApp, envelopes: Envelopes) -> None:
+    def __init__(self, app: ASGIApp, render: Render) -> None:
         self._app = app
-        self._envelopes = envelopes
+        self._render = render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -126,7 +126,7 @@ class Failures:
             if started:
                 raise
             stops = Unavailable(problem="the server is stopping; try again later")
-            await self._envelopes.render(Request(scope), failure_of(stops))(scope, receive, send)
+            await self._render(Request(scope), failure_of(stops))(scope, receive, send)
         except Exception as error:
             failure = failure_of(error)
             # 502 and 504 are failures of the host of a repository, not of this server.
@@ -134,7 +134,7 @@ class Failures:
                 _log.exception("request failed", exc_info=error)
             if started:
                 raise
-            response = self._envelopes.render(Request(scope), failure)
+            response = self._render(Request(scope), failure)
             await response(scope, receive, send)
 
 
@@ -173,24 +173,29 @@ _HEADERS = {
 _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-class SecurityHeaders:
-    """Adds the headers above to each response, except those that its route has set."""
+def add_security(scope: Scope, headers: MutableHeaders) -> None:
+    """Add the headers above to an answer, except those that its route has set."""
+    for name, value in {**_HEADERS, **(_OVER_TLS if scope["scheme"] == "https" else {})}.items():
+        headers.setdefault(name, value)
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class ResponseHeaders:
+    """Adds headers to each response, refusals included; ``adding`` gets the request and them."""
+
+    def __init__(self, app: ASGIApp, *adding: Callable[[Scope, MutableHeaders], None]) -> None:
         self._app = app
+        self._adding = adding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        wanted = {**_HEADERS, **(_OVER_TLS if scope["scheme"] == "https" else {})}
 
-        async def secured(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in wanted.items():
-                    headers.setdefault(name, value)
+                for add in self._adding:
+                    add(scope, MutableHeaders(scope=message))
             await send(message)
 
-        await self._app(scope, receive, secured)
+        await self._app(scope, receive, with_headers)
 
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")

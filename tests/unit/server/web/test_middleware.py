@@ -10,9 +10,9 @@ import pytest
 from tests.control_plane import Clock
 from towline.limits import MIB
 from towline_server.errors import BodyTooLarge, TooManyRequests, Unavailable
-from towline_server.web.dialect import Envelopes
-from towline_server.web.limits import BodyLimit, RateLimit, RateLimitHeaders, TokenBuckets
-from towline_server.web.middleware import Failures, RequestLog
+from towline_server.web.dialect import render_of
+from towline_server.web.limits import BodyLimit, RateLimit, TokenBuckets, add_rate_limits
+from towline_server.web.middleware import Failures, RequestLog, ResponseHeaders
 
 
 def _scope(path="/x", method="POST", headers=(), client=("192.0.2.1", 1)):
@@ -204,7 +204,7 @@ def test_no_bucket_is_named_by_a_credential():
 def test_each_response_says_what_is_left():
     clock = Clock()
     limited = RateLimit(_echo, TokenBuckets(2.0, 5, clock), TokenBuckets(1.0, 100, clock))
-    app = RateLimitHeaders(Failures(limited, envelopes=Envelopes()))
+    app = ResponseHeaders(Failures(limited, render=render_of([])), add_rate_limits)
     credential = {"headers": [("X-API-Key", "one")]}
     headers = _headers(_call(app, _scope(**credential))[0])
     assert headers["ratelimit-policy"] == '"address";q=100;w=100, "credential";q=5;w=3'
@@ -224,7 +224,7 @@ def test_a_failure_that_no_handler_caught_is_rendered():
     async def broken(scope, receive, send):
         raise ValueError("secret")
 
-    start, body = _call(Failures(broken, envelopes=Envelopes()), _scope())
+    start, body = _call(Failures(broken, render=render_of([])), _scope())
     assert start["status"] == 500
     assert b"secret" not in body["body"]
 
@@ -235,7 +235,7 @@ def test_a_failure_after_the_answer_began_is_passed_on():
         raise ValueError("late")
 
     with pytest.raises(ValueError, match="late"):
-        _call(Failures(broken, envelopes=Envelopes()), _scope())
+        _call(Failures(broken, render=render_of([])), _scope())
 
 
 @pytest.mark.parametrize(
