@@ -35,7 +35,7 @@ from towline_server.services import Services, open_services
 from towline_server.settings import Settings, load_settings
 from towline_server.tables import Base
 from towline_server.web.dialect import Gauges
-from towline_server.web.operations import Measured, run_gauges
+from towline_server.web.operations import Measured
 from towline_server.webhooks.deliveries import Deliveries
 from towline_server.webhooks.service import EndpointSettings, signing_secrets
 
@@ -56,7 +56,7 @@ def test_every_setting_is_documented_as_it_is():
 
 def test_every_metric_is_documented_and_no_other(settings: Settings, services: Services):
     gauges: list[Gauges] = create_app(settings, services=services).state.gauges
-    measured = Measured(services, (run_gauges, *gauges))
+    measured = Measured(services, gauges)
     there = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in measured.collect()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -57,7 +57,7 @@ class AuditFilter:
     action: Action | None = None
     subject: str | None = None
     project_id: UUID | None = None
-    oldest_first: bool = False
+    order: Literal["newest", "oldest"] = "newest"
     after: str | None = None
     """The cursor of the event before the first one."""
 
@@ -81,7 +81,7 @@ class AuditFilter:
             yield row.at >= self.since
         if self.after is not None:
             at, last = _place(self.after)
-            if self.oldest_first:
+            if self.order == "oldest":
                 yield or_(row.at > at, and_(row.at == at, row.id > last))
             else:
                 yield or_(row.at < at, and_(row.at == at, row.id < last))
@@ -90,7 +90,8 @@ class AuditFilter:
 def events(session: Session, wanted: AuditFilter, limit: int) -> tuple[AuditEvent, ...]:
     """Return so many events, the newest first unless asked otherwise. Raises InvalidValue."""
     row = AuditEventRow
-    order = (row.at, row.id) if wanted.oldest_first else (row.at.desc(), row.id.desc())
+    oldest_first = wanted.order == "oldest"
+    order = (row.at, row.id) if oldest_first else (row.at.desc(), row.id.desc())
     query = select(row).where(*wanted.conditions()).order_by(*order).limit(limit)
     return tuple(_event(each) for each in session.scalars(query))
 

@@ -32,7 +32,7 @@ def audit(database: AdminSession, tenant: str | None, since: datetime | None) ->
     wanted = AuditFilter(
         tenant_id=None if tenant is None else database.tenant_id(tenant),
         since=begin,
-        oldest_first=True,
+        order="oldest",
     )
     found = every_event(database.services.database, wanted)
     return [record_of(each, detail=each.detail) for each in found]

@@ -111,7 +111,7 @@ def _serve(
     from towline_server.runs.runtime import ProcessRole, open_runtime
     from towline_server.services import open_services
     from towline_server.serving import run
-    from towline_server.web.operations import measured
+    from towline_server.web.operations import Measured
 
     logs.set_up(settings.log_level)
     workers, runs = settings.workers, settings.runs_at_once
@@ -131,7 +131,7 @@ def _serve(
         )
         services = services.with_runtime(runtime)
         app = create_app(settings, services=services, runtime=runtime)
-        with telemetry.sending(measured(services, app.state.gauges).collect):
+        with telemetry.sending(Measured(services, app.state.gauges).collect):
             run(
                 app,
                 settings,

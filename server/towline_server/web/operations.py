@@ -78,7 +78,7 @@ def metrics(request: Request) -> Response:
     """What Prometheus scrapes, in its text format."""
     services = services_of(request)
     _authorise(request, services)
-    everything = measured(services, request.app.state.gauges, collect_with_workers)
+    everything = Measured(services, request.app.state.gauges, collect_with_workers)
     return Response(generate_latest(everything), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -92,21 +92,13 @@ def _authorise(request: Request, services: Services) -> None:
         )
 
 
-def measured(
-    services: Services,
-    gauges: Sequence[Gauges],
-    counters: Callable[[], Iterable[Metric]] = REGISTRY.collect,
-) -> Measured:
-    """Return what is measured of a server, with what its dialects measure."""
-    return Measured(services, (run_gauges, *gauges), counters)
-
-
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Counters, then gauges; that the database is gone is a gauge itself."""
 
     services: Services
     gauges: Sequence[Gauges]
+    """What its dialects measure."""
     counters: Callable[[], Iterable[Metric]] = REGISTRY.collect
 
     def collect(self) -> Iterator[Metric]:
@@ -116,7 +108,9 @@ class Measured:
         up, found = 1, list[Metric]()
         try:
             with self.services.database.reading() as session:
-                found = [metric for gauges in self.gauges for metric in gauges(session)]
+                found = [
+                    metric for gauges in (run_gauges, *self.gauges) for metric in gauges(session)
+                ]
         except SQLAlchemyError:
             up = 0
             _LOG.exception("the database could not be measured")

@@ -96,7 +96,7 @@ def test_signing_in_and_out_and_a_wrong_password_are_in_the_audit_log(site: Page
     site.client.post("/ui/sign-in", data=given | {"password": PASSWORD})
     site.send(site.get("/"), "/ui/sign-out")
     with site.services.database.reading() as session:
-        found = events(session, AuditFilter(oldest_first=True), 10)
+        found = events(session, AuditFilter(order="oldest"), 10)
     shown_ids = {each.subject for each in found}
     assert [(each.action, each.actor_name) for each in found] == [
         ("session.refused", ""),
