@@ -29,6 +29,8 @@ _RENAMED = {
 
 _MODELS = '"""What the API takes and answers; what a client does not know of it is left out."""'
 _NATIVE = '"""A function for each operation of the native API, which makes its request."""'
+_PAGE = {"total", "limit", "offset", "has_next"}
+"""What every page of a list has beside its items."""
 _SECRETS = ("key", "secret")
 """Answers that have one show it this once."""
 
@@ -121,6 +123,13 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
 
+class _Page(_Model):
+    total: int
+    limit: int
+    offset: int
+    has_next: bool
+
+
 {"".join(bodies)}
 """
 
@@ -137,12 +146,15 @@ def _model(name: str, schema: Json) -> str:
         words = ", ".join(repr(each) for each in schema["enum"])
         # A server that is newer may have others.
         return f"{name_of(name)}: TypeAlias = Literal[{words}] | str\n{_doc(text, 0)}\n\n"
+    properties = schema.get("properties", {})
+    base, shared = ("_Page", _PAGE) if properties.keys() >= _PAGE else ("_Model", set())
     fields = [
         _field(each, declared, required=each in schema.get("required", ()))
-        for each, declared in schema.get("properties", {}).items()
+        for each, declared in properties.items()
+        if each not in shared
     ]
     order = sorted(fields, key=lambda field: "=" in field)
-    return f"class {name_of(name)}(_Model):\n{_doc(text, 4)}\n{''.join(order)}\n\n"
+    return f"class {name_of(name)}({base}):\n{_doc(text, 4)}\n{''.join(order)}\n\n"
 
 
 def _field(name: str, schema: Json, *, required: bool) -> str:

@@ -178,7 +178,7 @@ def test_no_secret_is_shown():
     server = Server()
     with server.client() as client:
         assert "twl_secret" not in repr(client)
-        assert "twl_secret" not in repr(client._options)
+        assert "twl_secret" not in repr(vars(client))
     body = models.UserBody(email="a@b.example", password="hidden password")
     assert "hidden password" not in repr(body)
 

@@ -15,7 +15,7 @@ import httpx2
 from . import native
 from .errors import ApiError, Unreachable
 from .models import Run, RunBody, RunSummary
-from .options import TIMEOUT, options_of
+from .options import TIMEOUT, httpx_options
 from .request import Page, Request
 from .retries import Retries
 from .streams import RunEvents
@@ -45,12 +45,14 @@ class AsyncClient:
         transport: httpx2.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._options = options_of(url, key=key, login=login, timeout=timeout, retries=retries)
-        self._http = httpx2.AsyncClient(**self._options.for_httpx(transport=transport))
+        options = httpx_options(url, key=key, login=login, timeout=timeout, transport=transport)
+        self._http = httpx2.AsyncClient(**options)
+        self._url = url.rstrip("/")
+        self._retries = retries
         self._sleep = sleep
 
     def __repr__(self) -> str:
-        return f"AsyncClient({self._options.url!r})"
+        return f"AsyncClient({self._url!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,7 +82,7 @@ class AsyncClient:
             try:
                 return await self._send_once(request)
             except (ApiError, Unreachable) as error:
-                pause = self._options.retries.pause(request, error, sent)
+                pause = self._retries.pause(request, error, sent)
                 if pause is None:
                     raise
             await self._sleep(pause)
@@ -137,7 +139,7 @@ class AsyncClient:
                 if sent:
                     raise Unreachable(f"{request.path}: the stream ended before its first event")
             except (ApiError, Unreachable) as error:
-                pause = self._options.retries.pause(request, error, sent)
+                pause = self._retries.pause(request, error, sent)
                 if pause is None:
                     raise
                 await self._sleep(pause)
@@ -156,7 +158,7 @@ class AsyncClient:
                     if (run := events.take(line)) is not None:
                         yield run
         except httpx2.TransportError as error:
-            raise Unreachable(f"{self._options.url}: {type(error).__name__}") from error
+            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
 
     async def _send_once(self, request: Request[T]) -> T:
         try:
@@ -168,5 +170,5 @@ class AsyncClient:
                 content=request.payload(),
             )
         except httpx2.TransportError as error:
-            raise Unreachable(f"{self._options.url}: {type(error).__name__}") from error
+            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
         return request.read(answer.status_code, answer.headers, answer.content)

@@ -14,6 +14,13 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
 
+class _Page(_Model):
+    total: int
+    limit: int
+    offset: int
+    has_next: bool
+
+
 Action: TypeAlias = (
     Literal[
         "tenant.created",
@@ -131,14 +138,10 @@ class Asset(_Model):
     behind: str | None = None
 
 
-class AssetPage(_Model):
+class AssetPage(_Page):
     """AssetPage."""
 
     items: list[Asset]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class AuditEvent(_Model):
@@ -293,14 +296,10 @@ class Connection(_Model):
     credential_origin: str | None = None
 
 
-class ConnectionPage(_Model):
+class ConnectionPage(_Page):
     """ConnectionPage."""
 
     items: list[Connection]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class ContentBody(_Model):
@@ -347,14 +346,10 @@ class Delivery(_Model):
     ended_at: datetime | None = None
 
 
-class DeliveryPage(_Model):
+class DeliveryPage(_Page):
     """DeliveryPage."""
 
     items: list[Delivery]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 DeliveryState: TypeAlias = Literal["waiting", "delivered", "failed"] | str
@@ -534,14 +529,10 @@ class Identity(_Model):
     disabled_at: datetime | None = None
 
 
-class IdentityPage(_Model):
+class IdentityPage(_Page):
     """IdentityPage."""
 
     items: list[Identity]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class Item(_Model):
@@ -837,14 +828,10 @@ class Project(_Model):
     binding: Binding | None = None
 
 
-class ProjectPage(_Model):
+class ProjectPage(_Page):
     """ProjectPage."""
 
     items: list[Project]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 Provider: TypeAlias = (
@@ -878,14 +865,10 @@ class PullSummary(_Model):
     undoes: int | None = None
 
 
-class PullSummaryPage(_Model):
+class PullSummaryPage(_Page):
     """PullSummaryPage."""
 
     items: list[PullSummary]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class Pull(_Model):
@@ -1129,14 +1112,10 @@ class RunSummary(_Model):
     pull: int | None = None
 
 
-class RunSummaryPage(_Model):
+class RunSummaryPage(_Page):
     """RunSummaryPage."""
 
     items: list[RunSummary]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class CancelBody(_Model):
@@ -1213,14 +1192,10 @@ class Schedule(_Model):
     on_conflict: OnConflict | None = None
 
 
-class SchedulePage(_Model):
+class SchedulePage(_Page):
     """SchedulePage."""
 
     items: list[Schedule]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class SelectionBody(_Model):
@@ -1327,14 +1302,10 @@ class Tenant(_Model):
     created_at: datetime
 
 
-class TenantPage(_Model):
+class TenantPage(_Page):
     """TenantPage."""
 
     items: list[Tenant]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 TriggeredBy: TypeAlias = (
@@ -1367,14 +1338,10 @@ class WaitingPlan(_Model):
     created_at: datetime
 
 
-class WaitingPlanPage(_Model):
+class WaitingPlanPage(_Page):
     """WaitingPlanPage."""
 
     items: list[WaitingPlan]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class WebhookBody(_Model):
@@ -1412,14 +1379,10 @@ class Webhook(_Model):
     disabled_reason: DisabledReason | None = None
 
 
-class WebhookPage(_Model):
+class WebhookPage(_Page):
     """WebhookPage."""
 
     items: list[Webhook]
-    total: int
-    limit: int
-    offset: int
-    has_next: bool
 
 
 class WebhookWithSecret(_Model):

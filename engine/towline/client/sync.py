@@ -13,7 +13,7 @@ import httpx2
 from . import native
 from .errors import ApiError, Unreachable
 from .models import Run, RunBody, RunSummary
-from .options import TIMEOUT, options_of
+from .options import TIMEOUT, httpx_options
 from .request import Page, Request
 from .retries import Retries
 from .streams import RunEvents
@@ -43,12 +43,14 @@ class Client:
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._options = options_of(url, key=key, login=login, timeout=timeout, retries=retries)
-        self._http = httpx2.Client(**self._options.for_httpx(transport=transport))
+        options = httpx_options(url, key=key, login=login, timeout=timeout, transport=transport)
+        self._http = httpx2.Client(**options)
+        self._url = url.rstrip("/")
+        self._retries = retries
         self._sleep = sleep
 
     def __repr__(self) -> str:
-        return f"Client({self._options.url!r})"
+        return f"Client({self._url!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +80,7 @@ class Client:
             try:
                 return self._send_once(request)
             except (ApiError, Unreachable) as error:
-                pause = self._options.retries.pause(request, error, sent)
+                pause = self._retries.pause(request, error, sent)
                 if pause is None:
                     raise
             self._sleep(pause)
@@ -133,7 +135,7 @@ class Client:
                 if sent:
                     raise Unreachable(f"{request.path}: the stream ended before its first event")
             except (ApiError, Unreachable) as error:
-                pause = self._options.retries.pause(request, error, sent)
+                pause = self._retries.pause(request, error, sent)
                 if pause is None:
                     raise
                 self._sleep(pause)
@@ -152,7 +154,7 @@ class Client:
                     if (run := events.take(line)) is not None:
                         yield run
         except httpx2.TransportError as error:
-            raise Unreachable(f"{self._options.url}: {type(error).__name__}") from error
+            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
 
     def _send_once(self, request: Request[T]) -> T:
         try:
@@ -164,5 +166,5 @@ class Client:
                 content=request.payload(),
             )
         except httpx2.TransportError as error:
-            raise Unreachable(f"{self._options.url}: {type(error).__name__}") from error
+            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
         return request.read(answer.status_code, answer.headers, answer.content)

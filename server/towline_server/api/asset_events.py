@@ -30,15 +30,14 @@ from towline_server.projects.asset_events import (
 from towline_server.runs.event_followers import EventFollowers
 
 from .access import Context, NativeRoute, ProjectForReader
-from .assets import BYTES, content_headers
-from .events import QUIET, QUIET_SECONDS, STREAM_SECONDS, stream
+from .assets import CONTENT, content_response
+from .events import EVENT_STREAM, QUIET, QUIET_SECONDS, STREAM_SECONDS, stream, stream_content
 from .models import Model, Moment, StateModel, Text
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
 _MOST = 2**53
 """What JSON holds to the digit everywhere (RFC 8259, 6)."""
-_STREAM = "text/event-stream"
 
 
 class AssetEventModel(Model):
@@ -77,7 +76,7 @@ class AssetEventPage(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _EventQuery:
     cursor: Annotated[
         int, Query(ge=0, le=_MOST, description="the sequence of the last event that is known")
     ] = 0
@@ -96,20 +95,10 @@ class _Wanted:
         return EventFilter(kind=self.kind, path=self.path, since=self.since)
 
 
-_EVENT = {
-    "type": "object",
-    "properties": {
-        "event": {"const": "change"},
-        "id": {"type": "string", "description": "The event's sequence."},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
-    "required": ["event", "id", "data"],
-}
-"""In OpenAPI before 3.2 a stream's schema describes each event."""
 _LIST: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A page; or a stream of `change` events, each with one of its items.",
-        "content": {_STREAM: {"schema": _EVENT}},
+        "content": stream_content({"const": "change"}, "The event's sequence."),
     },
 }
 
@@ -118,12 +107,12 @@ _LIST: dict[int | str, dict[str, Any]] = {
 def list_asset_events(
     context: Context,
     project: ProjectForReader,
-    wanted: Annotated[_Wanted, Depends()],
+    wanted: Annotated[_EventQuery, Depends()],
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     last_event_id: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> AssetEventPage | StreamingResponse:
     """What pulls changed of the kinds whose changes a sync appends (`append_event`)."""
-    if _STREAM in accept:
+    if EVENT_STREAM in accept:
         after = int(last_event_id) if _is_sequence(last_event_id) else wanted.cursor
         followers = context.services.event_followers
         found = _events(followers, project.id, wanted.filter, after, wanted.limit)
@@ -144,15 +133,7 @@ def _is_sequence(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= len(str(_MOST))
 
 
-_CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "the bytes, as they are",
-        "content": {"application/octet-stream": {"schema": BYTES}},
-    },
-}
-
-
-@router.get("/events/{sequence}/{side}", response_class=Response, responses=_CONTENT)
+@router.get("/events/{sequence}/{side}", response_class=Response, responses=CONTENT)
 def read_asset_event(
     context: Context,
     project: ProjectForReader,
@@ -165,8 +146,7 @@ def read_asset_event(
         event = events.get(sequence)
         state = existing(event.before if side == "before" else event.after, "asset")
         content = events.content(state.digest)
-    headers = content_headers(state.digest)
-    return Response(content, headers=headers, media_type="application/octet-stream")
+    return content_response(state.digest, content)
 
 
 async def _events(

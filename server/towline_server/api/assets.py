@@ -100,14 +100,13 @@ def get_asset(
     return _shown(_with_id(context, project, asset_id), response)
 
 
-BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
-_CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "the bytes, as they are",
-        "content": {"application/octet-stream": {"schema": BYTES}},
-    },
-    304: {"description": "they are what If-None-Match names"},
+_OCTETS = "application/octet-stream"
+_BYTES = {_OCTETS: {"schema": {"type": "string", "format": "binary"}}}
+CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "the bytes, as they are", "content": _BYTES}
 }
+"""The answer of a route that reads an asset."""
+_CONTENT = {**CONTENT, 304: {"description": "they are what If-None-Match names"}}
 
 
 @router.get("/assets/{asset_id}/content", response_class=Response, responses=_CONTENT)
@@ -135,14 +134,6 @@ def read_path(
     return _content(context, project, asset, if_none_match)
 
 
-_PUT = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": BYTES}},
-    }
-}
-
-
 def _expected_of_put(if_match: IfMatch = None, if_nothing: IfNothing = None) -> Expected | None:
     """Return what a write expects to find, as a dependency."""
     if if_nothing is None:
@@ -155,7 +146,7 @@ def _expected_of_put(if_match: IfMatch = None, if_nothing: IfNothing = None) -> 
 @router.put(
     "/content/{path:path}",
     responses={**problems(409, 412, 413), 201: {"description": "made", "model": AssetModel}},
-    openapi_extra=_PUT,
+    openapi_extra={"requestBody": {"required": True, "content": _BYTES}},
 )
 def put_asset(
     context: Context,
@@ -237,22 +228,27 @@ def _shown(asset: ProjectAsset, response: Response) -> AssetModel:
     return AssetModel.of(asset)
 
 
-def content_headers(digest: Digest) -> dict[str, str]:
-    """Return the headers of a user's content: no browser shall take it for a page of ours."""
-    return {
+def content_response(digest: Digest, content: bytes | None) -> Response:
+    """Return the response with a user's content; None: the caller has it, which is 304.
+
+    No browser shall take it for a page of ours.
+    """
+    headers = {
         "ETag": f'"{digest}"',
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": "attachment",
     }
+    if content is None:
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=_OCTETS)
 
 
 def _content(
     context: RequestContext, project: Project, asset: ProjectAsset, if_none_match: str | None
 ) -> Response:
-    headers = content_headers(asset.state.digest)
-    tag = headers["ETag"]
-    if if_none_match is not None and tag in [each.strip() for each in if_none_match.split(",")]:
-        return Response(status_code=304, headers=headers)
+    digest = asset.state.digest
+    known = [] if if_none_match is None else [each.strip() for each in if_none_match.split(",")]
+    if f'"{digest}"' in known:
+        return content_response(digest, None)
     # None: it was edited since.
-    content = existing(context.store(project).read(asset.state.digest), "asset")
-    return Response(content, headers=headers, media_type="application/octet-stream")
+    return content_response(digest, existing(context.store(project).read(digest), "asset"))

@@ -22,29 +22,40 @@ from .runs import RunModel, RunSummary
 
 router = APIRouter(route_class=NativeRoute)
 
+EVENT_STREAM = "text/event-stream"
 STREAM_SECONDS = 600.0
 """A stream ends then. A client that reconnects, as browsers do, is authorised again."""
 QUIET_SECONDS = 15.0
 """After how long without news a comment shows proxies that the stream is alive."""
 QUIET = ": still here\n\n"
 
-_EVENT = {
-    "type": "object",
-    "properties": {
-        "event": {"enum": ["progress", "ended"]},
-        "id": {"type": "string", "description": "The run's id, and when it changed."},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
-    "required": ["event", "id", "data"],
-}
-"""In OpenAPI before 3.2 a stream's schema describes each event."""
+
+def stream_content(events: dict[str, Any], about_id: str) -> dict[str, Any]:
+    """Return the content of a stream in the OpenAPI document.
+
+    Before OpenAPI 3.2 its schema describes each event.
+    """
+    event = {
+        "type": "object",
+        "properties": {
+            "event": events,
+            "id": {"type": "string", "description": about_id},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+        "required": ["event", "id", "data"],
+    }
+    return {EVENT_STREAM: {"schema": event}}
+
+
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": (
             "`progress` events, each with the run as it is; then one `ended` event with its"
             " report. An attempt that replaces a lost one follows in the same stream."
         ),
-        "content": {"text/event-stream": {"schema": _EVENT}},
+        "content": stream_content(
+            {"enum": ["progress", "ended"]}, "The run's id, and when it changed."
+        ),
     },
 }
 
@@ -59,7 +70,7 @@ def follow_run(context: Context, run: RunForReader) -> StreamingResponse:
 def stream(events: AsyncIterator[str]) -> StreamingResponse:
     """Return a response of events, which no proxy shall hold back."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
 
 async def _events(followers: Followers, run: Run) -> AsyncIterator[str]:

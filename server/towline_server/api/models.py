@@ -92,6 +92,14 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    def given(self, *nullable: str) -> dict[str, Any]:
+        """Return the fields that were given; a null counts in the ``nullable`` ones alone."""
+        return {
+            name: value
+            for name in self.model_fields_set
+            if (value := getattr(self, name)) is not None or name in nullable
+        }
+
 
 class Page(Model, Generic[T]):
     """Some of a list."""

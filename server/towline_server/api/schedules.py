@@ -205,7 +205,4 @@ def _changed(schedule: Schedule, body: ScheduleChange) -> ScheduleBody:
     values = {name: getattr(shown, name) for name in ScheduleBody.model_fields}
     if body.cron is not None or body.every_seconds is not None:
         values |= {"cron": None, "every_seconds": None}
-    for name in body.model_fields_set:
-        if (value := getattr(body, name)) is not None or name in ("kind", "on_conflict"):
-            values[name] = value
-    return ScheduleBody.model_construct(**values)
+    return ScheduleBody.model_construct(**values | body.given("kind", "on_conflict"))

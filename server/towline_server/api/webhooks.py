@@ -218,7 +218,4 @@ def _check_project(context: RequestContext, project_id: UUID | None) -> None:
 
 def _changed(webhook: Endpoint, body: WebhookChange) -> EndpointSettings:
     settings = {name: getattr(webhook, name) for name in WebhookBody.model_fields}
-    for name in body.model_fields_set:
-        if (value := getattr(body, name)) is not None or name in ("event_types", "project_id"):
-            settings[name] = value
-    return EndpointSettings(**settings)
+    return EndpointSettings(**settings | body.given("event_types", "project_id"))

@@ -6,11 +6,11 @@ from towline_server.web.dialect import Dialect
 
 from . import pulls, status
 from .access import FORMS
-from .responses import render
+from .responses import ERRORS, render
 
 PREFIX = "/api/1/rest/public"
 
-_router = APIRouter(prefix=PREFIX)
+_router = APIRouter(prefix=PREFIX, responses=ERRORS)
 for _part in (pulls, status):
     _router.include_router(_part.router)
 

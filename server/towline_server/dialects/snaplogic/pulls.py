@@ -41,7 +41,6 @@ from towline_server.web.waiting import check_idle, wait_for_run
 
 from .access import FORMS, Context, Path, RequestContext
 from .responses import (
-    ERRORS,
     ErrorAnswer,
     PullAnswer,
     SpaceAnswer,
@@ -102,7 +101,6 @@ class PullBody(BaseModel):
     "/project/pull/{org}/{space}/{project}",
     summary="Pull project files",
     response_model=PullAnswer,
-    responses=ERRORS,
     openapi_extra=body_schema(PullBody, required=False),
 )
 async def pull(context: Context, path: Path, on_conflict: Policy = LeftOver.SKIP) -> Response:
@@ -154,7 +152,6 @@ class CheckoutBody(BaseModel):
     "/project/checkout/{org}/{space}/{project}",
     summary="Check out project files from Git",
     response_model=PullAnswer,
-    responses=ERRORS,
     openapi_extra=body_schema(CheckoutBody, required=False),
 )
 async def checkout(context: Context, path: Path, on_conflict: Policy = LeftOver.SKIP) -> Response:
@@ -234,7 +231,6 @@ class DiscardBody(BaseModel):
     "/project/discard_changes/{org}/{space}/{project}",
     summary="Discard local changes to assets",
     response_model=PullAnswer,
-    responses=ERRORS,
     openapi_extra=body_schema(DiscardBody, required=True),
 )
 async def discard_changes(context: Context, path: Path) -> Response:
@@ -286,7 +282,6 @@ def _found(
     "/project/git-pull/projects/{org}/{space}",
     summary="Pull every project of a space",
     response_model=SpaceAnswer,
-    responses=ERRORS,
 )
 async def pull_space(
     context: Context, org: str, space: str, on_conflict: Policy = LeftOver.SKIP

@@ -18,7 +18,7 @@ from towline_server.projects.service import Projects
 from towline_server.web.waiting import check_idle, wait_in_thread
 
 from .access import Context, Path
-from .responses import ERRORS, refusal
+from .responses import refusal
 
 router = APIRouter()
 
@@ -104,7 +104,6 @@ class UntrackAnswer(BaseModel):
     "/project/repo-status/{org}/{space}/{project}",
     summary="Retrieve the status of the Git repository",
     response_model=StatusAnswer,
-    responses=ERRORS,
 )
 async def repo_status(context: Context, path: Path) -> Response:
     """Fetch, and return the status of every asset; nothing is changed."""
@@ -149,7 +148,6 @@ def _sha(state: AssetState | None) -> str | None:
     "/project/untrack/{org}/{space}/{project}",
     summary="Stop tracking a project with Git",
     response_model=UntrackAnswer,
-    responses=ERRORS,
 )
 def untrack(context: Context, path: Path) -> UntrackAnswer:
     """Take the project's association with its repository away; its assets stay."""
