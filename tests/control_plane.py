@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from towline_server.auth.passwords import Passwords
     from towline_server.auth.roles import Role
+    from towline_server.db import Database
     from towline_server.projects.domain import Connection, Project
     from towline_server.services import Services
     from towline_server.settings import Settings
@@ -129,6 +130,30 @@ def make_tenancy(services: Services, name: str) -> Tenancy:
         )
         tenancy.user_id = user.id
     return tenancy
+
+
+def new_key(
+    database: Database,
+    tenant_id: UUID,
+    role: Role | None = None,
+    project: Project | None = None,
+    *,
+    name: str = "",
+) -> str:
+    """An API key: with a role on the project, or on the whole tenant."""
+    from uuid import uuid4
+
+    from towline_server.auth.identities import Identities
+
+    with database.writing() as session:
+        identities = Identities(session, cheap_passwords())
+        tenant_role = role if project is None else None
+        made, key = identities.create_key(
+            tenant_id=tenant_id, name=name or uuid4().hex, tenant_role=tenant_role
+        )
+        if role is not None and project is not None:
+            identities.grant(made.id, project, role)
+    return key
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ _MODELS = '"""What the API takes and answers; what a client does not know of it 
 _NATIVE = '"""A function for each operation of the native API, which makes its request."""'
 _PAGE = {"total", "limit", "offset", "has_next"}
 """What every page of a list has beside its items."""
+_LEAST = 6
+"""Fields of a model that another one extends; fewer may be alike by chance."""
 _SECRETS = ("key", "secret")
 """Answers that have one show it this once."""
 
@@ -107,7 +109,9 @@ def _models(document: Json, operations: list[tuple[str, str, Json]]) -> str:
         name = waiting.pop()
         wanted.add(name)
         waiting += [each for each in _references(schemas[name]) if each not in wanted]
-    bodies = [_model(name, schemas[name]) for name in sorted(wanted)]
+    bases = {name: _base(name, {each: schemas[each] for each in wanted}) for name in wanted}
+    order = sorted(wanted, key=lambda name: (bases[name] is not None, name))
+    bodies = [_model(name, schemas[name], schemas.get(bases[name])) for name in order]
     return f"""{HEADER}{_MODELS}
 
 from __future__ import annotations
@@ -140,7 +144,20 @@ def _ends_well(operation: Json) -> Json:
     return {**operation, "responses": answers}
 
 
-def _model(name: str, schema: Json) -> str:
+def _base(name: str, schemas: Json) -> str | None:
+    """The model that another one extends: the largest of which it has every field."""
+    mine = schemas[name].get("properties", {})
+    extended = [
+        each
+        for each, other in schemas.items()
+        if _LEAST <= len(fields := other.get("properties", {})) < len(mine)
+        and fields == {key: mine.get(key) for key in fields}
+        and set(other["required"]) == {*schemas[name]["required"]} & fields.keys()
+    ]
+    return max(extended, key=lambda each: len(schemas[each]["properties"]), default=None)
+
+
+def _model(name: str, schema: Json, extended: Json | None) -> str:
     text = " ".join(schema.get("description", name_of(name)).split())
     if "enum" in schema:
         words = ", ".join(repr(each) for each in schema["enum"])
@@ -148,6 +165,8 @@ def _model(name: str, schema: Json) -> str:
         return f"{name_of(name)}: TypeAlias = Literal[{words}] | str\n{_doc(text, 0)}\n\n"
     properties = schema.get("properties", {})
     base, shared = ("_Page", _PAGE) if properties.keys() >= _PAGE else ("_Model", set())
+    if extended is not None:
+        base, shared = name_of(extended["title"]), {*extended["properties"]}
     fields = [
         _field(each, declared, required=each in schema.get("required", ()))
         for each, declared in properties.items()

@@ -18,9 +18,8 @@ from typing import Any
 
 import httpx2
 
-from tests.control_plane import cheap_passwords
+from tests.control_plane import new_key
 from tests.server.runs.git_tenant import GitTenant
-from towline_server.auth.identities import Identities
 from towline_server.auth.roles import Role
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +156,4 @@ def settings_file(tenant: GitTenant, url: str, *, name: str = "towline", **more:
 
 def admin_key(tenant: GitTenant) -> str:
     """An API key of an administrator of the tenant."""
-    with tenant.database.writing() as session:
-        made = Identities(session, cheap_passwords())
-        return made.create_key(tenant_id=tenant.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
+    return new_key(tenant.database, tenant.tenant_id, Role.ADMIN)

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.control_plane import cheap_passwords
 from tests.server.dialects.tenant_client import bearer
 from tests.server.runs.git_tenant import GitTenant
-from tests.server.serving import client_of, serving
+from tests.server.serving import admin_key, client_of, serving
 from tests.server.webhooks.receiver import Reply, receiving
-from towline_server.auth.identities import Identities
-from towline_server.auth.roles import Role
 
 pytestmark = pytest.mark.slow
 
@@ -31,15 +28,9 @@ def _settings(tenant: GitTenant, url: str) -> Path:
     return file
 
 
-def _key(tenant: GitTenant) -> str:
-    with tenant.database.writing() as session:
-        made = Identities(session, cheap_passwords())
-        return made.create_key(tenant_id=tenant.tenant_id, name="k", tenant_role=Role.ADMIN)[1]
-
-
 def test_the_event_of_a_pull_is_sent_even_by_the_next_server(tenant: GitTenant, database_url: str):
     revision = tenant.commit(rules__a=b"1")
-    project, key = tenant.project(), _key(tenant)
+    project, key = tenant.project(), admin_key(tenant)
     words = ["--settings", str(_settings(tenant, database_url)), "--port", "0"]
     with receiving() as receiver:
         receiver.answer(Reply(200), Reply(503, {"Retry-After": "3600"}), Reply(200))

@@ -71,26 +71,6 @@ Action: TypeAlias = (
 )
 """What was done."""
 
-
-class Applied(_Model):
-    """What an applied plan did."""
-
-    status: str
-    overwritten: list[Item]
-    updated: list[Item]
-    created: list[Item]
-    deleted: list[Item]
-    ignored: list[Item]
-    conflicts: list[Conflict]
-    error_msgs: list[str]
-    base: str | None = None
-    revision: str | None = None
-    behind: list[Item] = Field(default_factory=list)
-    notes: list[Note] = Field(default_factory=list)
-    history_rewritten: bool | None = None
-    pull: int | None = None
-
-
 AssetChange: TypeAlias = Literal["created", "updated", "overwritten", "deleted"] | str
 """What a pull did to an asset; the words of its report."""
 
@@ -562,24 +542,6 @@ class KeyBody(_Model):
     days: int | None = None
 
 
-class Key(_Model):
-    """An API key that was just made."""
-
-    id: UUID
-    tenant_id: UUID
-    kind: PrincipalKind
-    name: str
-    subject: str
-    created_at: datetime
-    email: str | None = None
-    tenant_role: Role | None = None
-    project_roles: dict[str, Role] = Field(default_factory=dict)
-    key_hint: str | None = None
-    expires_at: datetime | None = None
-    disabled_at: datetime | None = None
-    key: str = Field(default="", repr=False)
-
-
 class KindBody(_Model):
     """What the project calls some of its assets; docs/kinds.md describes what it says of contents.
     Places inside contents are JSON pointers in which ``*`` is any one name or element.
@@ -871,20 +833,6 @@ class PullSummaryPage(_Page):
     items: list[PullSummary]
 
 
-class Pull(_Model):
-    """One applied plan, and its report."""
-
-    number: int
-    kind: PlanKind
-    undone: bool
-    is_retained: bool
-    report: Report
-    base: str | None = None
-    revision: str | None = None
-    at: datetime | None = None
-    undoes: int | None = None
-
-
 ReasonCode: TypeAlias = (
     Literal[
         "heartbeat_timeout",
@@ -1021,44 +969,6 @@ class RunError(_Model):
 
 RunMode: TypeAlias = Literal["incremental", "full_refresh", "dry_run"] | str
 """How much a run looks at, and whether it writes."""
-
-
-class Run(_Model):
-    """A run as it is now."""
-
-    id: UUID
-    project_id: UUID
-    mode: RunMode
-    backend: BackendName
-    triggered_by: TriggeredBy
-    is_initial: bool
-    state: RunState
-    progress: int
-    is_cancelling: bool
-    attempt: int
-    attempt_root_id: UUID
-    will_be_retried: bool
-    created_at: datetime
-    updated_at: datetime
-    batch_id: UUID | None = None
-    parent_id: UUID | None = None
-    kind: str | None = None
-    trigger_ref: str | None = None
-    requested_by: UUID | None = None
-    previous_attempt_id: UUID | None = None
-    next_attempt_id: UUID | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    phase_seconds: dict[str, float] | None = None
-    base_revision: str | None = None
-    target_revision: str | None = None
-    outcome: Outcome | None = None
-    result_class: ResultClass | None = None
-    reason_code: ReasonCode | None = None
-    error: RunError | None = None
-    pull: int | None = None
-    report: Report | None = None
-
 
 RunState: TypeAlias = (
     Literal[
@@ -1385,22 +1295,6 @@ class WebhookPage(_Page):
     items: list[Webhook]
 
 
-class WebhookWithSecret(_Model):
-    """A webhook, and the new secret that signs its messages."""
-
-    id: UUID
-    url: str
-    description: str
-    enabled: bool
-    created_at: datetime
-    updated_at: datetime
-    event_types: list[EventType] | None = None
-    project_id: UUID | None = None
-    disabled_at: datetime | None = None
-    disabled_reason: DisabledReason | None = None
-    secret: str = Field(repr=False)
-
-
 class WindowBody(_Model):
     """The history of which one window was pulled."""
 
@@ -1438,3 +1332,33 @@ class WorkPull(_Model):
     use_theirs: list[str]
     use_ours: list[str]
     allow_empty: bool
+
+
+class Applied(Report):
+    """What an applied plan did."""
+
+    pull: int | None = None
+
+
+class Key(Identity):
+    """An API key that was just made."""
+
+    key: str = Field(default="", repr=False)
+
+
+class Pull(PullSummary):
+    """One applied plan, and its report."""
+
+    report: Report
+
+
+class Run(RunSummary):
+    """A run as it is now."""
+
+    report: Report | None = None
+
+
+class WebhookWithSecret(Webhook):
+    """A webhook, and the new secret that signs its messages."""
+
+    secret: str = Field(repr=False)

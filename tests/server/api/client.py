@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from tests.control_plane import new_key
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline_server.auth.roles import Role
@@ -61,8 +62,9 @@ class ApiClient:
 
     def __post_init__(self) -> None:
         self.project = self.tenant.project()
-        self.keys = {role: self.key(role, on=self.project) for role in (None, *Role)}
-        self.tenant_keys = {role: self.key(tenant_role=role) for role in Role}
+        whose = (self.services.database, self.tenant.tenant_id)
+        self.keys = {role: new_key(*whose, role, self.project) for role in (None, *Role)}
+        self.tenant_keys = {role: new_key(*whose, role) for role in Role}
 
     @property
     def tenant(self) -> GitTenant:
@@ -72,25 +74,6 @@ class ApiClient:
     def url(self) -> str:
         """The project's address."""
         return f"{V1}/projects/{self.project.id}"
-
-    def key(
-        self,
-        role: Role | None = None,
-        *,
-        on: Project | None = None,
-        tenant_role: Role | None = None,
-        tenant_id: UUID | None = None,
-    ) -> str:
-        with self.services.database.writing() as session:
-            identities = self.services.identities(session)
-            made, key = identities.create_key(
-                tenant_id=tenant_id or self.tenant.tenant_id,
-                name=uuid4().hex,
-                tenant_role=tenant_role,
-            )
-            if role is not None and on is not None:
-                identities.grant(made.id, on, role)
-        return key
 
     def ask(
         self, method: str, url: str, *, key: str | None = None, headers: Any = None, **rest: Any

@@ -12,9 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.server.api.client import ApiClient, code_of
-from tests.server.runs.git_tenant import GitTenant
 from towline_server.api import asset_events
-from towline_server.auth.roles import Role
 from towline_server.projects.asset_events import EventFilter, want_events
 from towline_server.runs.event_followers import EventFollowers
 
@@ -82,17 +80,6 @@ def test_the_contents_before_and_after_are_read(appended: ApiClient):
         assert answer.headers["etag"] == f'"{event[side]["digest"]}"'
     for none in ("1/before", "6/after"):
         assert code_of(appended.ask("GET", f"{appended.url}/events/{none}"))[0] == 404
-
-
-def test_another_tenant_finds_no_events(appended: ApiClient, other: GitTenant):
-    theirs = appended.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
-    for key in (theirs, appended.keys[None]):
-        for url in ("events", "events/1/after"):
-            for headers in ({}, {"Accept": "text/event-stream"}):
-                answer = appended.ask("GET", f"{appended.url}/{url}", key=key, headers=headers)
-                assert code_of(answer) == (404, "not_found")
-    reader = appended.keys[Role.READER]
-    assert len(appended.get(f"{appended.url}/events", key=reader)["items"]) == 5
 
 
 # --- streams ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
+from tests.control_plane import new_key
 from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.runs.git_tenant import GitTenant
 from towline_server.api.audit import JSON_LINES
@@ -106,7 +107,7 @@ def test_the_log_is_read_by_pages_filters_and_lines(api: ApiClient):
 
 
 def test_a_tenant_reads_its_own_events_alone(api: ApiClient, other: GitTenant):
-    theirs = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+    theirs = new_key(api.services.database, other.tenant_id, Role.ADMIN)
     api.put("rules/new.json", b"{}")
     assert ask(api, "GET", LOG, key=theirs).json()["items"] == []
     named = api.ask("GET", f"{LOG}?tenant_id={api.tenant.tenant_id}", key=theirs)

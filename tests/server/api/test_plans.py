@@ -127,18 +127,6 @@ def test_what_was_fetched_elsewhere_is_fetched_again(api: ApiClient):
     assert api.tenant.contents(api.project) == {"a": b"1"}
 
 
-def test_a_key_makes_one_plan_and_applies_it_once(api: ApiClient):
-    api.tenant.commit(a=b"1")
-    headers = {"Idempotency-Key": "k"}
-    made = [api.ask("POST", f"{api.url}/plans", headers=headers, json={}) for _ in range(2)]
-    assert made[0].json() == made[1].json()
-    url = f"{api.url}/plans/{made[0].json()['id']}/apply"
-    applied = [api.ask("POST", url, headers=headers) for _ in range(2)]
-    assert [each.status_code for each in applied] == [200, 200]
-    assert applied[0].json() == applied[1].json()
-    assert api.get(f"{api.url}/pulls")["total"] == 1
-
-
 def test_the_remotes_failures_are_returned(api: ApiClient):
     api.tenant.server.trouble = Answers(status=503)
     answer = api.ask("POST", f"{api.url}/plans", json={})

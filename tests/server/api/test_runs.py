@@ -96,16 +96,6 @@ def test_a_bad_request_starts_nothing(api: ApiClient, body: dict[str, object], r
     assert api.get(f"{api.url}/runs")["total"] == 0
 
 
-def test_a_key_starts_one_run(api: ApiClient):
-    headers = {"Idempotency-Key": "one"}
-    answers = [api.ask("POST", f"{api.url}/runs", headers=headers, json={}) for _ in range(2)]
-    assert answers[0].json()["id"] == answers[1].json()["id"]
-    assert answers[0].headers["location"] == answers[1].headers["location"]
-    other = api.ask("POST", f"{api.url}/runs", headers=headers, json={"mode": "dry_run"})
-    assert code_of(other) == (422, "idempotency_key_reused")
-    assert api.get(f"{api.url}/runs")["total"] == 1
-
-
 def test_lists_are_filtered_and_paged(api: ApiClient):
     api.tenant.commit(a=b"1")
     ended = [api.pull()["id"] for _ in range(2)]

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.control_plane import new_key
 from tests.databases import DatabaseClock
 from tests.server.api.client import ApiClient, code_of
 from towline_server.auth.roles import Role
@@ -142,7 +143,7 @@ def test_a_project_has_so_many_schedules_at_most(api: ApiClient):
 def test_a_schedule_is_not_that_of_another_project(api: ApiClient):
     made = make(api, every_seconds=60)
     elsewhere = api.tenant.project(name="elsewhere")
-    key = api.key(Role.ADMIN, on=elsewhere)
+    key = new_key(api.services.database, api.tenant.tenant_id, Role.ADMIN, elsewhere)
     address = f"/api/towline/v1/projects/{elsewhere.id}/schedules/{made['id']}"
     for method in ("GET", "PATCH", "DELETE"):
         body = dict[str, Any]() if method == "PATCH" else None

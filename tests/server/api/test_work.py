@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.control_plane import new_key
 from tests.server.api.client import V1, ApiClient, code_of
 from tests.server.api.work import work_of
 from tests.server.runs.external_executor import planned, planned_window
@@ -119,7 +120,7 @@ def test_a_wrong_token_moves_nothing(api: ApiClient):
 def test_a_token_alone_is_not_enough(api: ApiClient, other: GitTenant):
     api.tenant.commit(a=b"1")
     claimed = claim(api)
-    stranger = api.key(tenant_role=Role.ADMIN, tenant_id=other.tenant_id)
+    stranger = new_key(api.services.database, other.tenant_id, Role.ADMIN)
     for path, body in [
         ("heartbeat", held(claimed)),
         ("renew", held(claimed)),

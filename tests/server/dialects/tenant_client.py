@@ -5,10 +5,11 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi.testclient import TestClient
 
+from tests.control_plane import new_key
 from tests.server.api.client import RunServices
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
@@ -43,17 +44,7 @@ class TenantClient:
         tenant: GitTenant | None = None,
     ) -> str:
         """An API key of the tenant: with a role on the project, or on all of them."""
-        tenant_role = role if project is None else None
-        with self.services.database.writing() as session:
-            identities = self.services.identities(session)
-            made, key = identities.create_key(
-                tenant_id=(tenant or self.tenant).tenant_id,
-                name=uuid4().hex,
-                tenant_role=tenant_role,
-            )
-            if project is not None and role is not None:
-                identities.grant(made.id, project, role)
-        return key
+        return new_key(self.services.database, (tenant or self.tenant).tenant_id, role, project)
 
     def owner_of(self, key: str) -> UUID:
         """Return the id of the account that a key belongs to."""

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from httpx2 import Response
 
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.tenant_client import TenantClient, bearer
@@ -21,6 +22,7 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import RunMode, RunRequest, Trigger, TriggeredBy
+from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 
 SCHEMA = PageSchema("connections")
@@ -42,19 +44,22 @@ def _list(api: TenantClient, key: str, **query: int) -> list[Mapping[str, Any]]:
 
 
 def _get(api: TenantClient, key: str, sync_id: object) -> Mapping[str, Any]:
-    answer = api.client.get(f"/v2/integrations/syncs/{sync_id}", headers=bearer(key))
-    assert answer.status_code == 200
-    SCHEMA.check("sync", answer.json())
-    found: Mapping[str, Any] = answer.json()
-    return found
+    return _shown(api.client.get(_url(sync_id), headers=bearer(key)))
 
 
 def _cancel(api: TenantClient, key: str, sync_id: object) -> Mapping[str, Any]:
-    answer = api.client.post(f"/v2/integrations/syncs/{sync_id}/cancel", headers=bearer(key))
+    return _shown(api.client.post(f"{_url(sync_id)}/cancel", headers=bearer(key)))
+
+
+def _shown(answer: Response) -> Mapping[str, Any]:
     assert answer.status_code == 200
     SCHEMA.check("sync", answer.json())
     found: Mapping[str, Any] = answer.json()
     return found
+
+
+def _url(sync_id: object) -> str:
+    return f"/v2/integrations/syncs/{sync_id}"
 
 
 def test_a_sync_a_kind_in_one_batch(api: TenantClient, tenant: GitTenant):
@@ -148,7 +153,7 @@ def test_lists_hold_the_syncs_of_their_connection(
     inline.request(project.id, RunRequest(kind="rule", mode=RunMode.DRY_RUN))
     assert [each["id"] for each in _list(api, key)] == asked
     assert [each["id"] for each in _list(api, key, limit=1, offset=1)] == asked[1:2]
-    hidden = [run.id for run in inline.page(_everything()).runs if str(run.id) not in asked]
+    hidden = [run.id for run in inline.page(RunFilter()).runs if str(run.id) not in asked]
     assert len(hidden) == 3
     answers = [api.client.get(_url(run_id), headers=bearer(key)) for run_id in hidden]
     # What pulls every kind, or writes nothing, is no sync.
@@ -171,16 +176,6 @@ def test_a_list_shows_neither_other_projects_nor_what_a_project_pulled_from_else
     url = f"/v2/integrations/connections/{other}/syncs"
     listed = api.client.get(url, headers=bearer(key)).json()
     assert [each["id"] for each in listed] == [after["id"]]
-
-
-def _everything() -> Any:
-    from towline_server.runs.listing import RunFilter
-
-    return RunFilter()
-
-
-def _url(sync_id: object) -> str:
-    return f"/v2/integrations/syncs/{sync_id}"
 
 
 def test_every_project_behind_a_connection_is_synced(api: TenantClient, tenant: GitTenant):
@@ -351,14 +346,6 @@ def test_an_id_has_one_spelling(api: TenantClient, tenant: GitTenant):
     for connection in (tenant.connection_id.hex, "nothing"):
         url = f"/v2/integrations/connections/{connection}/syncs"
         assert api.client.get(url, headers=bearer(key)).status_code == 404
-
-
-def test_one_key_asks_once(api: TenantClient, tenant: GitTenant):
-    tenant.commit(a=b"1")
-    headers = {**bearer(api.key(Role.WRITER, tenant.project())), "Idempotency-Key": "k"}
-    url = f"/v2/integrations/connections/{tenant.connection_id}/sync"
-    answers = [api.client.post(url, headers=headers).json() for _ in range(2)]
-    assert answers[0] == answers[1]
 
 
 def test_a_refused_credential_is_not_shown(

@@ -12,7 +12,6 @@ from fastapi.testclient import TestClient
 from tests.server.dialects.page_schema import PageSchema
 from tests.server.dialects.shared_project import SharedProject
 from tests.server.runs.git_tenant import GitTenant
-from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role, authorise
 from towline_server.dialects import nected
 from towline_server.projects.domain import Project
@@ -115,80 +114,7 @@ def test_the_branch_may_be_left_out_in_v1_where_there_is_one(
     refused(client.post(PULL_V1, headers=headers(key, None)), 400, "BRANCH_REQUIRED")
 
 
-def test_a_task_is_polled_through_its_states(shared: SharedProject, key: str):
-    shared.commit({"a": b"1"})
-    runner = shared.runner
-    with shared.waiting() as client:
-        task_id = started(client.post(PULL, headers=headers(key)))
-        looked_at(client, key, task_id, "pending")
-        with runner.paused(UUID(task_id), "applying"):
-            looked_at(client, key, task_id, "in-progress")
-        looked_at(client, key, task_id, "completed")
-
-
-def test_a_cancelled_task_has_failed(shared: SharedProject, key: str):
-    with shared.waiting() as client:
-        task_id = started(client.post(PULL, headers=headers(key)))
-        (run,) = shared.runs_of()
-        shared.runner.runs.cancel(run.id)
-        assert looked_at(client, key, task_id, "failed")["code"] == "CANCELLED"
-
-
-def test_a_repeated_key_starts_one_task(shared: SharedProject, client: TestClient, key: str):
-    shared.commit({"a": b"1"})
-    once = {**headers(key), "Idempotency-Key": "k"}
-    assert started(client.post(PULL, headers=once)) == started(client.post(PULL, headers=once))
-
-
 # --- failed tasks -----------------------------------------------------------------------------
-
-
-def failure(client: TestClient, key: str) -> dict[str, Any]:
-    task_id = started(client.post(PULL, headers=headers(key)))
-    return looked_at(client, key, task_id, "failed")
-
-
-def test_conflicts_are_refused_by_the_projects_policy(
-    shared: SharedProject, client: TestClient, key: str
-):
-    shared.commit({"a": b"1"})
-    started(client.post(PULL, headers=headers(key)))
-    shared.edit("a", b"ours")
-    shared.commit({"a": b"2"})
-    found = failure(client, key)
-    assert found["code"] == "UNRESOLVED_CONFLICTS"
-    assert found["data"]["report"]["status"] == "conflicts"
-    assert shared.contents() == {"a": b"ours"}
-
-
-def test_more_assets_than_the_limit(shared: SharedProject, client: TestClient, key: str):
-    shared.commit({f"{number:04}": b"" for number in range(1001)})
-    found = failure(client, key)
-    assert found["code"] == "ASSET_LIMIT_EXCEEDED"
-    assert "1001" in found["message"]
-    assert found["data"]["report"] is None
-
-
-def test_a_task_fails_with_its_last_attempt(shared: SharedProject, client: TestClient, key: str):
-    shared.commit({"a": b"1"})
-    shared.tenant.server.trouble = Answers(status=503)
-    task_id = started(client.post(PULL, headers=headers(key)))
-    for _ in range(3):
-        looked_at(client, key, task_id, "pending")
-        shared.runner.worker().execute(shared.inline.wait(UUID(task_id), 0).id)
-    assert looked_at(client, key, task_id, "failed")["code"] == "REMOTE_UNAVAILABLE"
-
-
-def test_a_branch_that_the_remote_lacks_fails_the_task(
-    shared: SharedProject, client: TestClient, key: str
-):
-    shared.commit({"a": b"1"}, ref="other")
-    assert failure(client, key)["code"] == "BRANCH_NOT_FOUND"
-
-
-def test_a_tree_that_is_refused(shared: SharedProject, client: TestClient, key: str):
-    shared.commit({".git/config": b"1"})
-    assert failure(client, key)["code"] == "BAD_REQUEST"
 
 
 FAULTS = {
@@ -321,14 +247,6 @@ def test_tasks_that_are_not_there(
         answer = client.get(f"/dev/remote/tasks/{which}", headers={"Nected-API-Key": who})
         refused(answer, 404, "TASK_NOT_FOUND")
     looked_at(client, shared.key(Role.READER, shared.project), task_id, "completed")
-
-
-def test_too_many_requests_are_a_temporary_issue(shared: SharedProject, key: str):
-    with shared.over(shared.inline, rate_per_second=0.001, rate_burst=1) as client:
-        client.post(PULL, headers=headers(key))
-        answer = client.post(PULL, headers=headers(key))
-    refused(answer, 429, "INTERNAL")
-    assert int(answer.headers["retry-after"]) > 0
 
 
 def test_unknown_routes_have_the_envelope(client: TestClient, key: str):

@@ -11,7 +11,7 @@ from tests.server.dialects.shared_project import SharedProject
 from tests.server.dialects.snaplogic_client import ROOT, SCHEMA, WRITER, refused
 from tests.server.runs.inline import open_inline
 from towline.limits import Limits
-from towline.testing.git_server import Answers, StaysSilent
+from towline.testing.git_server import StaysSilent
 from towline_server.auth.roles import Role
 from towline_server.runs.states import RunState
 
@@ -45,14 +45,6 @@ def test_a_first_pull_creates(shared: SharedProject, client: TestClient):
     ]
     assert paths(found) == {"created": ["b", "rules/a"]}
     assert shared.contents() == {"b": b"1", "rules/a": b"1"}
-
-
-def test_a_second_pull_is_up_to_date(shared: SharedProject, client: TestClient):
-    shared.commit({"a": b"1"})
-    pulled(client)
-    answer = client.post(PULL, headers=WRITER)
-    assert answer.json() == {"response_map": {"status": "up-to-date"}, "http_status_code": 200}
-    SCHEMA.check("up_to_date", answer.json())
 
 
 def test_every_list_is_returned(shared: SharedProject, client: TestClient):
@@ -220,12 +212,6 @@ def test_more_assets_than_the_limit(shared: SharedProject, client: TestClient):
 # --- what fails outside -----------------------------------------------------------------------
 
 
-def test_a_remote_that_fails(shared: SharedProject, client: TestClient):
-    shared.commit({"a": b"1"})
-    shared.tenant.server.trouble = Answers(status=503)
-    refused(client.post(PULL, headers=WRITER, json={}), 502)
-
-
 def test_a_remote_that_says_nothing_ended_the_run(shared: SharedProject):
     shared.commit({"a": b"1"})
     shared.tenant.server.trouble = StaysSilent()
@@ -237,11 +223,6 @@ def test_a_remote_that_says_nothing_ended_the_run(shared: SharedProject):
         refused(client.post(PULL, headers=WRITER, json={}), 502)
     run, _given_up = sorted(shared.runs_of(), key=lambda run: run.attempts.number)
     assert (run.error and run.error.code) == "remote_timeout"
-
-
-def test_a_ref_that_the_remote_lacks(shared: SharedProject, client: TestClient):
-    shared.commit({"a": b"1"}, ref="other")
-    refused(client.post(PULL, headers=WRITER, json={}), 502)
 
 
 def test_a_run_that_takes_too_long_goes_on_and_can_be_found(shared: SharedProject):
@@ -264,24 +245,6 @@ def test_a_busy_project(shared: SharedProject):
     assert str(run.id) in message
 
 
-def test_too_many_requests(shared: SharedProject):
-    with shared.over(shared.inline, rate_per_second=0.001, rate_burst=1) as client:
-        client.post(PULL, headers=WRITER, json={})
-        answer = client.post(PULL, headers=WRITER, json={})
-    refused(answer, 429)
-    assert int(answer.headers["retry-after"]) > 0
-
-
 def test_unknown_routes_have_the_envelope(client: TestClient):
     refused(client.get("/api/1/rest/public/none", headers=WRITER), 404)
     refused(client.get(PULL, headers=WRITER), 405)
-
-
-def test_the_document_describes_it(client: TestClient):
-    document = client.get("/openapi.json").json()
-    operation = document["paths"]["/api/1/rest/public/project/pull/{org}/{space}/{project}"]["post"]
-    assert operation["tags"] == ["SnapLogic"]
-    assert set(operation["responses"]) >= {"200", "400", "401", "403", "404", "409", "502", "504"}
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    body = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    assert set(body["properties"]) == {"use_theirs", "use_ours"}

@@ -21,7 +21,6 @@ from tests.server.dialects.snaplogic_client import (
     pull,
     refused,
 )
-from towline.testing.git_server import Answers
 from towline_server.auth.roles import Role
 
 # --- repo-status ------------------------------------------------------------------------------
@@ -103,12 +102,6 @@ def test_paths_in_the_repository_have_its_subfolder(shared: SharedProject, clien
 def test_a_status_of_more_assets_than_can_be_pulled(shared: SharedProject, client: TestClient):
     shared.commit({f"{number:04}": b"" for number in range(1001)})
     assert len(status(client)) == 1001
-
-
-def test_a_status_needs_the_remote(shared: SharedProject, client: TestClient):
-    shared.commit({"a": b"1"})
-    shared.tenant.server.trouble = Answers(status=503)
-    refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 502)
 
 
 def test_a_status_of_what_is_hostile(shared: SharedProject, client: TestClient):
@@ -251,28 +244,3 @@ def test_a_project_is_untracked(shared: SharedProject, client: TestClient):
     refused(post(client, "pull"), 400)
     refused(client.get(f"{ROOT}/repo-status/{PATH}", headers=READER), 400)
     refused(post(client, "discard_changes", asset_path_list=["a"]), 400)
-
-
-def test_a_busy_project_is_not_untracked(shared: SharedProject):
-    with shared.waiting() as client:
-        post(client, "pull")
-        refused(untrack(client), 409)
-    assert binding(shared) is not None
-
-
-# --- all of them ------------------------------------------------------------------------------
-
-
-def test_the_document_describes_them(client: TestClient):
-    found = client.get("/openapi.json").json()["paths"]
-    named = {path for path in found if path.startswith(f"{ROOT}/")}
-    place = "{org}/{space}/{project}"
-    operations = ("pull", "checkout", "discard_changes", "repo-status", "untrack")
-    assert named == {
-        *(f"{ROOT}/{operation}/{place}" for operation in operations),
-        f"{ROOT}/git-pull/projects/{{org}}/{{space}}",
-    }
-    for path in named:
-        for operation in found[path].values():
-            assert operation["tags"] == ["SnapLogic"]
-            assert "422" not in operation["responses"]

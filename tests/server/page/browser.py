@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
-from uuid import uuid4
 
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from tests.control_plane import new_key
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from towline_server.auth.roles import Role
@@ -119,7 +119,7 @@ class PageClient:
 
     def __post_init__(self) -> None:
         self.project = self.tenant.project(name="project")
-        self.keys = {role: self.key(role, on=self.project) for role in (None, *Role)}
+        self.keys = {role: self.key(role, self.project) for role in (None, *Role)}
 
     @property
     def tenant(self) -> GitTenant:
@@ -130,22 +130,9 @@ class PageClient:
         """The project's address."""
         return f"/ui/projects/{self.project.id}"
 
-    def key(
-        self,
-        role: Role | None = None,
-        *,
-        on: Project | None = None,
-        tenant_role: Role | None = None,
-        name: str = "",
-    ) -> str:
-        with self.services.database.writing() as session:
-            identities = self.services.identities(session)
-            made, key = identities.create_key(
-                tenant_id=self.tenant.tenant_id, name=name or uuid4().hex, tenant_role=tenant_role
-            )
-            if role is not None and on is not None:
-                identities.grant(made.id, on, role)
-        return key
+    def key(self, role: Role | None, project: Project | None = None, *, name: str = "") -> str:
+        """An API key: with a role on the project, or on the whole tenant."""
+        return new_key(self.services.database, self.tenant.tenant_id, role, project, name=name)
 
     def sign_in(self, key: str | None = None) -> None:
         """Sign in with a key, by default that of the project's administrator."""

@@ -38,5 +38,5 @@ def site(settings: Settings, services: Services, tenant: GitTenant) -> Iterator[
 @pytest.fixture
 def admin(site: PageClient) -> PageClient:
     """A browser in which an administrator of the tenant is signed in."""
-    site.sign_in(site.key(tenant_role=Role.ADMIN, name="the administrator"))
+    site.sign_in(site.key(Role.ADMIN, name="the administrator"))
     return site

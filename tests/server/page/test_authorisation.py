@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from fastapi.routing import APIRoute
 
+from tests.control_plane import new_key
 from tests.databases import everything
 from tests.server.page.browser import PageClient
 from tests.server.page.filled import fill
@@ -73,7 +74,7 @@ def test_who_is_not_signed_in_sees_nothing_and_changes_nothing(site: PageClient,
 @pytest.mark.parametrize("of_tenant", [False, True], ids=["of the project", "of the tenant"])
 @pytest.mark.parametrize("role", [None, *Role])
 def test_a_role_does_what_it_covers(site: PageClient, ids: Ids, role: Role | None, of_tenant: bool):
-    key = site.key(role, on=site.project) if not of_tenant else site.key(tenant_role=role)
+    key = site.key(role, site.project) if not of_tenant else site.key(role)
     site.sign_in(key)
     for route, needs in _GUARDED.items():
         expected = _expected(needs, role, of_tenant=of_tenant)
@@ -88,11 +89,7 @@ def test_a_role_does_what_it_covers(site: PageClient, ids: Ids, role: Role | Non
 def test_what_is_another_tenants_is_not_there(site: PageClient, ids: Ids):
     tenant = site.tenant
     other = GitTenant(tenant.database, tenant.server, tenant.folder / "other")
-    with site.services.database.writing() as session:
-        _, key = site.services.identities(session).create_key(
-            tenant_id=other.tenant_id, name="k", tenant_role=Role.ADMIN
-        )
-    site.sign_in(key)
+    site.sign_in(new_key(site.services.database, other.tenant_id, Role.ADMIN))
     missing = {**ids, **{name: str(uuid4()) for name in ids if name.endswith("_id")}}
     before = everything(site.services.database)
     for route, needs in _GUARDED.items():
@@ -115,7 +112,7 @@ def test_no_page_has_a_button_or_link_that_is_refused(site: PageClient, ids: Ids
         for route, needs in ROUTES.items()
         if route.startswith("POST")
     }
-    site.sign_in(site.key(tenant_role=role))
+    site.sign_in(site.key(role))
     waiting, seen = ["/"], set[str]()
     shown: set[str] = set()
     while waiting:

@@ -62,7 +62,7 @@ def test_no_page_of_a_project_has_what_its_names_and_contents_say(site: PageClie
     ]
     project = site.tenant.project(name=_usable(PAYLOADS[0]))
     filled = fill(site, project, *texts)
-    site.sign_in(site.key(tenant_role=Role.ADMIN, name=PAYLOADS[1]))
+    site.sign_in(site.key(Role.ADMIN, name=PAYLOADS[1]))
     shown, of_assets = "", [route for route in ROUTES if "{asset_id}" in route]
     for route, needs in ROUTES.items():
         # What is open shows nothing of a project.
@@ -90,7 +90,7 @@ def test_names_of_projects_and_kinds_are_escaped(site: PageClient):
     for payload in names:
         kinds = Kinds((Kind(name=payload, globs=("**",)),))
         site.tenant.project(name=payload, kinds=kinds)
-    site.sign_in(site.key(tenant_role=Role.READER))
+    site.sign_in(site.key(Role.READER))
     text = site.client.get("/").text
     assert active(text) == []
     assert [each for each in names if text.count(str(escape(each))) < 2] == []
@@ -118,7 +118,7 @@ def test_no_page_has_what_an_address_or_a_form_says(site: PageClient):
 
 
 def test_no_form_that_is_refused_comes_back_with_what_it_says(site: PageClient):
-    site.sign_in(site.key(tenant_role=Role.ADMIN))
+    site.sign_in(site.key(Role.ADMIN))
     names = [
         *("name", "email", "path", "project", "url", "kinds", "own_kinds", "binding.ref"),
         *("config.items", "config.parameters", "tenant_role", "cron", "description", "event"),
@@ -144,7 +144,7 @@ def test_no_preview_or_connection_has_what_its_names_say(site: PageClient):
     """Stored: paths of a repository that no project has yet, names of connections and of kinds."""
     paths = {f"{number} {_usable(payload)}/a.json" for number, payload in enumerate(PAYLOADS)}
     site.tenant.repository.commit(dict.fromkeys(paths, b"{}"))
-    site.sign_in(site.key(tenant_role=Role.ADMIN))
+    site.sign_in(site.key(Role.ADMIN))
     connection_id, at = site.project.bound.connection_id, f"{site.url}/settings"
     for payload in PAYLOADS:
         with site.services.database.writing() as session:

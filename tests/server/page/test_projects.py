@@ -47,7 +47,7 @@ def test_a_project_goes_through_its_states(site: PageClient):
 
 
 def test_a_list_takes_as_many_statements_for_many_projects(site: PageClient):
-    site.sign_in(site.key(tenant_role=Role.READER))
+    site.sign_in(site.key(Role.READER))
 
     def sent() -> int:
         with statements(site.services.database) as found:

@@ -167,7 +167,7 @@ def test_a_connection_in_use_is_not_deleted(admin: PageClient):
 
 
 def test_a_reader_of_the_tenant_sees_connections_without_forms(site: PageClient):
-    site.sign_in(site.key(tenant_role=Role.READER))
+    site.sign_in(site.key(Role.READER))
     at = f"/ui/connections/{site.project.bound.connection_id}"
     assert at in site.get("/ui/connections").links
     assert not [each for each in site.get(at).actions if "connections" in each]

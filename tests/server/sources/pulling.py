@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from fastapi.testclient import TestClient
 
+from tests.control_plane import new_key
 from tests.server.runs.runner import Runner
 from towline_server.auth.roles import Role
 from towline_server.services import Services
@@ -29,10 +30,8 @@ class Puller:
     """The last project that was made."""
 
     def __post_init__(self) -> None:
-        with self.services.database.writing() as session:
-            self.key = self.services.identities(session).create_key(
-                tenant_id=self.runner.tenant.tenant_id, name="admin", tenant_role=Role.ADMIN
-            )[1]
+        tenant_id = self.runner.tenant.tenant_id
+        self.key = new_key(self.services.database, tenant_id, Role.ADMIN)
 
     def ask(self, method: str, url: str, status: int = 200, body: Any = None) -> Any:
         """Send a request, and return the answer, which must have a status."""

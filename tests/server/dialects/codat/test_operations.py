@@ -12,9 +12,7 @@ from tests.server.dialects.tenant_client import TenantClient, basic, client_of
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import CallingSignal, Runner
 from towline.kinds import Kind, Kinds
-from towline.limits import Limits
 from towline.options import OnConflict
-from towline.remotes.credentials import Credential
 from towline.testing.git_server import Answers, GitServer
 from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding, Project, PullSettings
@@ -117,15 +115,6 @@ def test_an_operation_keeps_the_connection_it_had(api: TenantClient, tenant: Git
     assert codat.queue("rule")["connectionId"] == str(other)
 
 
-def test_one_idempotency_key_queues_once(api: TenantClient, tenant: GitTenant):
-    tenant.commit(a=b"1")
-    codat = _codat(api, tenant.project())
-    headers = {**basic(codat.key), "Idempotency-Key": "k"}
-    url = f"/companies/{codat.project.id}/data/queue/rule"
-    ids = {api.client.post(url, headers=headers).json()["id"] for _ in range(2)}
-    assert len(ids) == 1
-
-
 # --- statuses ---------------------------------------------------------------------------------
 
 PHASES = [
@@ -221,40 +210,6 @@ def test_a_company_without_a_repository(api: TenantClient, tenant: GitTenant):
     found = [(each["status"], each["isErrored"], each["connectionId"]) for each in results]
     assert found == [("PrerequisiteNotMet", True, str(UUID(int=0)))] * 3
     assert codat.connections()["results"] == []
-
-
-@pytest.mark.parametrize(
-    ("trouble", "status"),
-    [
-        (Answers(status=429), "RateLimitError"),
-        (Answers(status=403), "PermissionsError"),
-        (Answers(status=401), "AuthError"),
-        (Answers(status=500), "FetchError"),
-    ],
-)
-def test_what_the_remote_says(
-    api: TenantClient, tenant: GitTenant, git_server: GitServer, trouble: Answers, status: str
-):
-    tenant.commit(a=b"1")
-    codat = _codat(api, tenant.project())
-    git_server.trouble = trouble
-    ended = codat.operation(codat.queue("file")["id"])
-    assert (ended["status"], ended["isErrored"]) == (status, True)
-    assert ended["errorMessage"]
-    assert "completed" in ended
-
-
-def test_a_refused_credential_is_not_shown(
-    api: TenantClient, tenant: GitTenant, git_server: GitServer
-):
-    tenant.commit(a=b"1")
-    git_server.credential = Credential(username="demo", password="right")
-    hidden = Credential(username="demo", password="hush-hush")
-    connection_id = tenant.connect(f"{git_server.url}/repo.git", hidden)
-    codat = _codat(api, tenant.project(connection_id=connection_id))
-    ended = codat.operation(codat.queue("file")["id"])
-    assert ended["status"] == "AuthError"
-    assert "hush" not in str(ended)
 
 
 def test_conflicts_follow_the_policy_of_the_company(api: TenantClient, tenant: GitTenant):
@@ -462,12 +417,3 @@ def test_errors_name_the_request(api: TenantClient, tenant: GitTenant):
     [issue] = body["validation"]["errors"]
     assert issue["itemId"] == "path.companyId"
     assert api.client.get("/companies/a/b/c").json()["statusCode"] == 404
-
-
-def test_the_limit_is_a_validation_error(api: TenantClient, tenant: GitTenant):
-    assert Limits().assets == 1000
-    tenant.repository.commit({f"a{number}": b"" for number in range(1001)})
-    codat = _codat(api, tenant.project())
-    ended = codat.operation(codat.queue("file")["id"])
-    assert ended["status"] == "ValidationError"
-    assert "1001" in ended["errorMessage"]

@@ -10,7 +10,6 @@ from sqlalchemy import update
 
 from tests.server.dialects.syncs.client import Found, SyncsClient
 from towline.kinds import Kind, Kinds
-from towline.remotes.credentials import Credential
 from towline_server.auth.roles import Role
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import Lease
@@ -253,17 +252,6 @@ def test_a_paused_sync_stays_paused(syncs: SyncsClient):
     sync = syncs.patch(_failing(syncs), status="paused")
     syncs.done(sync)
     assert syncs.get(sync)["status"] == "paused"
-
-
-def test_a_remote_that_wants_another_credential(syncs: SyncsClient):
-    tenant = syncs.tenant
-    tenant.server.credential = Credential("demo", "right")
-    wrong = tenant.connect(f"{tenant.server.url}/repo.git", Credential("demo", "wrong"))
-    tenant.project(connection_id=wrong)
-    syncs.key = syncs.api.key(Role.WRITER)
-    sync = syncs.create(connectionId=str(wrong), status="active")
-    assert _end(syncs.done(sync)) == ("failed", "permanent_failure", "auth_error")
-    assert syncs.get(sync)["status"] == "error"
 
 
 def test_a_remote_that_is_away(syncs: SyncsClient):
