@@ -18,12 +18,12 @@ from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForReader, ProjectForWriter
 from .models import AppliedModel, Flag, Model, Page, ReportModel, Window, at
-from .runs import PullBody
+from .runs import PullOptionsBody
 
 router = APIRouter(prefix="/projects/{project_id}/plans", route_class=NativeRoute)
 
 
-class PlanBody(PullBody):
+class PlanBody(PullOptionsBody):
     """A plan to be made."""
 
     full_refresh: Flag = False

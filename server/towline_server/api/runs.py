@@ -76,7 +76,7 @@ _KIND_OR_ONLY: JsonDict = {
 }
 
 
-class PullBody(Body):
+class PullOptionsBody(Body):
     """What a pull is to do."""
 
     model_config = ConfigDict(json_schema_extra=_KIND_OR_ONLY)
@@ -114,7 +114,7 @@ class PullBody(Body):
         )
 
 
-class RunBody(PullBody):
+class RunBody(PullOptionsBody):
     """A run to be made."""
 
     mode: RunMode = RunMode.INCREMENTAL

@@ -40,7 +40,7 @@ router = APIRouter(
 Caller = Annotated[Principal, Depends(authenticated(*_FORMS))]
 
 
-class SyncStatus(StrEnum):
+class ConnectionsSyncStatus(StrEnum):
     """The status of a sync."""
 
     SCHEDULED = "scheduled"
@@ -58,7 +58,7 @@ class Sync(BaseModel):
     created_at: datetime
     modified_at: datetime | None
     id: str
-    status: SyncStatus
+    status: ConnectionsSyncStatus
     attempt: int
     """The number of its tries; 0: not yet."""
     batch_id: UUID | None
@@ -92,7 +92,7 @@ def request_sync(services: Opened, caller: Caller, connection_id: str) -> list[S
     trigger, batch_id = Trigger(requested_by=caller.id), uuid4()
     return [
         # As the product's page shows the response; the next one shows it queued.
-        _sync([run]).model_copy(update={"status": SyncStatus.SCHEDULED})
+        _sync([run]).model_copy(update={"status": ConnectionsSyncStatus.SCHEDULED})
         for project in projects
         for run in services.runs.request_kinds(
             project.id,
@@ -189,24 +189,24 @@ def _sync(attempts: Sequence[Run]) -> Sync:
 
 
 _STATUSES = {
-    RunState.QUEUED: SyncStatus.QUEUED,
-    RunState.SUCCEEDED: SyncStatus.COMPLETE,
-    RunState.CANCELLED: SyncStatus.CANCELLED,
-    RunState.FAILED: SyncStatus.FAILED,
+    RunState.QUEUED: ConnectionsSyncStatus.QUEUED,
+    RunState.SUCCEEDED: ConnectionsSyncStatus.COMPLETE,
+    RunState.CANCELLED: ConnectionsSyncStatus.CANCELLED,
+    RunState.FAILED: ConnectionsSyncStatus.FAILED,
 }
 
 
-def _status(run: Run) -> SyncStatus:
+def _status(run: Run) -> ConnectionsSyncStatus:
     """Return the status of a sync from its last attempt."""
     if run.state is RunState.QUEUED and run.trigger.by is TriggeredBy.AUTO_RESUME:
-        return SyncStatus.PENDING_RETRY
-    return _STATUSES.get(run.state, SyncStatus.RUNNING)
+        return ConnectionsSyncStatus.PENDING_RETRY
+    return _STATUSES.get(run.state, ConnectionsSyncStatus.RUNNING)
 
 
 def _error(attempts: Sequence[Run]) -> str | None:
     """Return why the sync failed, or why it waits for its next attempt."""
     run = attempts[-1]
-    if _status(run) is SyncStatus.PENDING_RETRY:
+    if _status(run) is ConnectionsSyncStatus.PENDING_RETRY:
         run = attempts[-2]
     return run.error.message if run.error and run.state is RunState.FAILED else None
 

@@ -24,7 +24,7 @@ from towline_server.runs.states import STARTS_AT, Fault, Outcome, RunState
 from towline_server.runs.tables import RunRow
 
 from .models import ERRORS, DatasetStatus, PullOperation
-from .query import Field, Fields, Type
+from .query import FieldType, QueryField, QueryFields
 
 _Pair: TypeAlias = tuple[DatasetStatus, DatasetStatus]
 
@@ -157,7 +157,7 @@ def _with_hyphens(element: uuid_text, compiler: SQLCompiler, **options: Any) -> 
     return " || '-' || ".join(f"substr({digits}, {start}, {size})" for start, size in parts)
 
 
-def operation_fields(types: DataTypes) -> Fields:
+def operation_fields(types: DataTypes) -> QueryFields:
     """Return the fields of an operation that queries may name."""
     run = RunRow
     status = status_expression()
@@ -170,13 +170,13 @@ def operation_fields(types: DataTypes) -> Fields:
         "statusDescription": _described(),
         "errorMessage": case((run.state == RunState.FAILED, run.error_message)),
     }
-    return Fields(
+    return QueryFields(
         by_name={
-            **{name: Field(Type.STRING, each) for name, each in strings.items()},
-            "requested": Field(Type.TIME, run.created_at.expression),
-            "completed": Field(Type.TIME, run.completed_at.expression),
-            "progress": Field(Type.NUMBER, run.progress.expression),
-            "isErrored": Field(Type.FLAG, status.in_([str(error) for error in ERRORS])),
+            **{name: QueryField(FieldType.STRING, each) for name, each in strings.items()},
+            "requested": QueryField(FieldType.TIME, run.created_at.expression),
+            "completed": QueryField(FieldType.TIME, run.completed_at.expression),
+            "progress": QueryField(FieldType.NUMBER, run.progress.expression),
+            "isErrored": QueryField(FieldType.FLAG, status.in_([str(error) for error in ERRORS])),
         },
         not_queryable=frozenset({"isCompleted"}),
     )

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement
 from starlette.requests import Request
 
 from .models import Link, Links, Paged
-from .query import LONGEST, Fields, parse_order, parse_query
+from .query import LONGEST, QueryFields, parse_order, parse_query
 
 T = TypeVar("T")
 
@@ -37,11 +37,11 @@ class PageRequest:
         """How many results come before."""
         return (self.page - 1) * self.page_size
 
-    def conditions(self, fields: Fields) -> list[ColumnElement[bool]]:
+    def conditions(self, fields: QueryFields) -> list[ColumnElement[bool]]:
         """Return the conditions on the results. Raises InvalidValue."""
         return [parse_query(self.query, fields)] if self.query.strip() else []
 
-    def order(self, fields: Fields) -> list[ColumnElement[Any]]:
+    def order(self, fields: QueryFields) -> list[ColumnElement[Any]]:
         """Return the requested order of the results, if any. Raises InvalidValue."""
         return [parse_order(self.order_by, fields)] if self.order_by else []
 
@@ -72,7 +72,7 @@ def sized(request: Request, page: _Page = 1, page_size: _Size = 100) -> PageRequ
     return PageRequest(quote(request.url.path), page, page_size, "", "")
 
 
-def wanted(what: str, fields: Fields) -> Callable[..., PageRequest]:
+def wanted(what: str, fields: QueryFields) -> Callable[..., PageRequest]:
     """Return a dependency: the requested part of a list of ``what``."""
     # The language has groups within groups, so that no pattern describes it.
     asks = Query(max_length=LONGEST, json_schema_extra={"format": f"{what}-query"})

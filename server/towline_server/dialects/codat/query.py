@@ -33,7 +33,7 @@ _DEEPEST = 64
 """Groups within each other."""
 
 
-class Type(StrEnum):
+class FieldType(StrEnum):
     """What sort of value a field has."""
 
     STRING = "a string"
@@ -43,22 +43,22 @@ class Type(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class QueryField:
     """A field that queries may name: its type, and its value in SQL."""
 
-    type: Type
+    type: FieldType
     expression: ColumnElement[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class QueryFields:
     """The fields of a list."""
 
-    by_name: Mapping[str, Field]
+    by_name: Mapping[str, QueryField]
     not_queryable: frozenset[str] = frozenset()
-    """Fields of the response that queries may not name."""
+    """QueryFields of the response that queries may not name."""
 
-    def get(self, name: str, where: str) -> Field:
+    def get(self, name: str, where: str) -> QueryField:
         """Return the field of this name.
 
         Raises:
@@ -74,15 +74,15 @@ class Fields:
 Parse: TypeAlias = Callable[[], ColumnElement[bool]]
 Comparison: TypeAlias = Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[bool]]
 
-_ORDERED: Final = (Type.NUMBER, Type.TIME)
+_ORDERED: Final = (FieldType.NUMBER, FieldType.TIME)
 # The longer ones first: "<" begins "<=", too.
-_OPERATORS: Final[Mapping[str, tuple[Comparison, tuple[Type, ...]]]] = {
-    "!=": (lambda left, right: or_(left.is_(None), left != right), tuple(Type)),
+_OPERATORS: Final[Mapping[str, tuple[Comparison, tuple[FieldType, ...]]]] = {
+    "!=": (lambda left, right: or_(left.is_(None), left != right), tuple(FieldType)),
     ">=": (lambda left, right: left >= right, _ORDERED),
     "<=": (lambda left, right: left <= right, _ORDERED),
-    "=": (lambda left, right: left == right, tuple(Type)),
+    "=": (lambda left, right: left == right, tuple(FieldType)),
     # LIKE would ignore case on SQLite, and has signs of its own.
-    "~": (lambda left, right: func.replace(left, right, "") != left, (Type.STRING,)),
+    "~": (lambda left, right: func.replace(left, right, "") != left, (FieldType.STRING,)),
     ">": (lambda left, right: left > right, _ORDERED),
     "<": (lambda left, right: left < right, _ORDERED),
 }
@@ -90,7 +90,7 @@ _FIELD: Final = re.compile(r"(?:(?!&&|\|\|)[^{}=!~<>])+")
 _VALUE: Final = re.compile(r"(?![=!~<>])(?:(?!&&|\|\|)[^{}])+")
 
 
-def parse_query(text: str, fields: Fields) -> ColumnElement[bool]:
+def parse_query(text: str, fields: QueryFields) -> ColumnElement[bool]:
     """Return the condition that a query expresses.
 
     Raises:
@@ -103,7 +103,7 @@ def parse_query(text: str, fields: Fields) -> ColumnElement[bool]:
     return _Parser(text, fields).parse()
 
 
-def parse_order(text: str, fields: Fields) -> ColumnElement[Any]:
+def parse_order(text: str, fields: QueryFields) -> ColumnElement[Any]:
     """Return the order by a field, descending with ``-`` before its name; null is lowest.
 
     Raises:
@@ -112,7 +112,7 @@ def parse_order(text: str, fields: Fields) -> ColumnElement[Any]:
     descends = text.startswith("-")
     field = fields.get(text.removeprefix("-"), "orderBy")
     # Strings in the order of their bytes, on every database.
-    of_text = field.type is Type.STRING
+    of_text = field.type is FieldType.STRING
     found = cast(field.expression, ExactText()) if of_text else field.expression
     return found.desc().nulls_last() if descends else found.asc().nulls_first()
 
@@ -120,7 +120,7 @@ def parse_order(text: str, fields: Fields) -> ColumnElement[Any]:
 class _Parser:
     """One query, read from left to right."""
 
-    def __init__(self, text: str, fields: Fields) -> None:
+    def __init__(self, text: str, fields: QueryFields) -> None:
         self._text = text
         self._fields = fields
         self._at = 0
@@ -200,17 +200,17 @@ class _Parser:
 # --- values -----------------------------------------------------------------------------------
 
 
-def _value(name: str, kind: Type, raw: str) -> ColumnElement[Any]:
+def _value(name: str, kind: FieldType, raw: str) -> ColumnElement[Any]:
     try:
         match kind:
-            case Type.STRING:
+            case FieldType.STRING:
                 return literal(raw, ExactText())
-            case Type.NUMBER:
+            case FieldType.NUMBER:
                 # Wider than any integer that a database would take.
                 return literal(_number(raw), Float())
-            case Type.TIME:
+            case FieldType.TIME:
                 return literal(_time(raw), UtcDateTime())
-            case Type.FLAG:
+            case FieldType.FLAG:
                 return literal(_flag(raw))
     except (ValueError, OverflowError):
         raise _refused(f"{name} needs {kind}, not {_shown(raw)}") from None

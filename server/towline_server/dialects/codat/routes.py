@@ -44,7 +44,7 @@ from .models import (
 )
 from .operations import operation_fields, operation_of, status_of, uuid_text
 from .paging import PageRequest, sized, wanted
-from .query import Field, Fields, Type
+from .query import FieldType, QueryField, QueryFields
 
 PREFIX = "/companies"
 _FORMS = (Form.BASIC_KEY,)
@@ -83,11 +83,11 @@ DataType = Annotated[Name, Path(alias="dataType")]
 
 # --- companies --------------------------------------------------------------------------------
 
-_COMPANY_FIELDS = Fields(
+_COMPANY_FIELDS = QueryFields(
     {
-        "id": Field(Type.STRING, uuid_text(ProjectRow.id)),
-        "name": Field(Type.STRING, "/" + ProjectRow.path.expression),
-        "created": Field(Type.TIME, ProjectRow.created_at.expression),
+        "id": QueryField(FieldType.STRING, uuid_text(ProjectRow.id)),
+        "name": QueryField(FieldType.STRING, "/" + ProjectRow.path.expression),
+        "created": QueryField(FieldType.TIME, ProjectRow.created_at.expression),
     },
     not_queryable=frozenset({"dataConnections"}),
 )

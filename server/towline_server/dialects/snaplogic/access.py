@@ -20,7 +20,7 @@ FORMS = (Form.BASIC_PASSWORD, Form.BEARER_TOKEN_JWT, Form.BEARER_JWT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestContext:
+class GitRequest:
     """A request of a caller who may use Git operations."""
 
     request: Request
@@ -48,13 +48,13 @@ async def _context(
     request: Request,
     caller: Annotated[Principal, Depends(authenticated(*FORMS))],
     body: Annotated[bytes, Depends(raw_body)],
-) -> RequestContext:
+) -> GitRequest:
     if caller.kind is PrincipalKind.SERVICE_ACCOUNT:
         raise Forbidden(problem="service accounts cannot be used for Git operations")
-    return RequestContext(request=request, services=services_of(request), caller=caller, body=body)
+    return GitRequest(request=request, services=services_of(request), caller=caller, body=body)
 
 
-Context = Annotated[RequestContext, Depends(_context)]
+Context = Annotated[GitRequest, Depends(_context)]
 
 
 def path_of(org: str, space: str, project: str) -> str:

@@ -39,7 +39,7 @@ from towline_server.web.schemas import (
 )
 from towline_server.web.waiting import check_idle, wait_for_run
 
-from .access import FORMS, Context, Path, RequestContext
+from .access import FORMS, Context, GitRequest, Path
 from .responses import (
     ErrorAnswer,
     PullAnswer,
@@ -109,7 +109,7 @@ async def pull(context: Context, path: Path, on_conflict: Policy = LeftOver.SKIP
     return answer(context.request, await wait_for_run(context.services, run))
 
 
-def _pull(context: RequestContext, path: str, left_over: LeftOver) -> Run:
+def _pull(context: GitRequest, path: str, left_over: LeftOver) -> Run:
     project = context.project(path, Role.WRITER)
     resolutions = parse(PullBody, context.body).resolutions()
     _ = project.bound
@@ -117,7 +117,7 @@ def _pull(context: RequestContext, path: str, left_over: LeftOver) -> Run:
     return start(context, project, wanted)
 
 
-def start(context: RequestContext, project: Project, wanted: RunRequest) -> Run:
+def start(context: GitRequest, project: Project, wanted: RunRequest) -> Run:
     """Request a run of a project that no other run is pulling.
 
     Raises:
@@ -166,7 +166,7 @@ async def checkout(context: Context, path: Path, on_conflict: Policy = LeftOver.
     return answer(context.request, run, of_caller={RefNotFound.code})
 
 
-def _check_out(context: RequestContext, path: str, left_over: LeftOver) -> Run:
+def _check_out(context: GitRequest, path: str, left_over: LeftOver) -> Run:
     project = context.project(path, Role.WRITER)
     body = parse(CheckoutBody, context.body)
     wanted = RunRequest(
@@ -178,7 +178,7 @@ def _check_out(context: RequestContext, path: str, left_over: LeftOver) -> Run:
     return start(context, project, wanted)
 
 
-def _binding(context: RequestContext, project: Project, body: CheckoutBody) -> Binding:
+def _binding(context: GitRequest, project: Project, body: CheckoutBody) -> Binding:
     if body.repo is None:
         return replace(project.bound, ref=body.ref)
     with context.services.database.reading() as session:
@@ -244,7 +244,7 @@ async def discard_changes(context: Context, path: Path) -> Response:
     return answer(context.request, await wait_for_run(context.services, run))
 
 
-def _discard(context: RequestContext, path: str) -> Run | Sequence[str]:
+def _discard(context: GitRequest, path: str) -> Run | Sequence[str]:
     """Return the run, or what is wrong with the paths."""
     project = context.project(path, Role.WRITER)
     body = parse(DiscardBody, context.body)
@@ -300,7 +300,7 @@ async def pull_space(
 
 
 def _start(
-    context: RequestContext, space: str, left_over: LeftOver
+    context: GitRequest, space: str, left_over: LeftOver
 ) -> Mapping[str, Run | TowlineError]:
     seen = _visible_projects(context, space)
     parse(EmptyBody, context.body)
@@ -308,7 +308,7 @@ def _start(
     return {each.path: _started(context, each, wanted) for each in seen if each.binding is not None}
 
 
-def _visible_projects(context: RequestContext, space: str) -> list[Project]:
+def _visible_projects(context: GitRequest, space: str) -> list[Project]:
     every: tuple[Project, ...] = ()
     if path_problem(space) is None:
         with context.services.database.reading() as session:
@@ -320,7 +320,7 @@ def _visible_projects(context: RequestContext, space: str) -> list[Project]:
     return seen
 
 
-def _started(context: RequestContext, project: Project, wanted: RunRequest) -> Run | TowlineError:
+def _started(context: GitRequest, project: Project, wanted: RunRequest) -> Run | TowlineError:
     try:
         return start(context, authorise(context.caller, project, Role.WRITER), wanted)
     except TowlineError as error:
@@ -328,7 +328,7 @@ def _started(context: RequestContext, project: Project, wanted: RunRequest) -> R
 
 
 async def _outcome(
-    context: RequestContext, run: Run | TowlineError, seconds: float
+    context: GitRequest, run: Run | TowlineError, seconds: float
 ) -> PullAnswer | ErrorAnswer:
     if isinstance(run, TowlineError):
         return _failed(context.request, run)

@@ -116,7 +116,7 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sync(Definition):
+class SavedSync(Definition):
     """A sync: what its owner set, and what became of it; its ``status`` is the one that was set."""
 
     id: UUID
@@ -159,7 +159,7 @@ DOES_NOT_FIT = "does_not_fit"
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SyncProblem:
     """One thing that is wrong with a sync, and where it is in the request."""
 
     loc: tuple[str | int, ...]
@@ -170,12 +170,12 @@ class Problem:
 class RefusedSync(CallerError, code="refused_sync"):
     """A sync cannot be saved, or triggered, as it is; every problem is listed."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[SyncProblem, ...]
 
     @classmethod
     def misfit(cls, loc: tuple[str | int, ...], msg: str) -> RefusedSync:
         """Return the refusal for one thing that does not fit."""
-        return cls(problems=(Problem(loc, msg, DOES_NOT_FIT),))
+        return cls(problems=(SyncProblem(loc, msg, DOES_NOT_FIT),))
 
     @property
     def message(self) -> str:

@@ -25,7 +25,7 @@ from .domain import (
     Definition,
     ExecutionMode,
     LoadMode,
-    Problem,
+    SyncProblem,
     SyncStatus,
     TableChoice,
     TriggerMode,
@@ -35,7 +35,7 @@ from .rows import EVENT_TABLE
 
 def problems_of(
     definition: Definition, connection: Connection, project: Project | None, backends: Backends
-) -> Iterator[Problem]:
+) -> Iterator[SyncProblem]:
     """Yield every problem of a definition; without a project, all but those that depend on it."""
     yield from _execution(definition, connection, backends)
     yield from _schedule(definition)
@@ -43,7 +43,7 @@ def problems_of(
     yield from _source_form(definition.source_config)
     if project is None and definition.status is not SyncStatus.DRAFT:
         msg = f"a sync needs a project to be {definition.status}: name one, by path or id"
-        yield Problem(PROJECT, msg, DOES_NOT_FIT)
+        yield SyncProblem(PROJECT, msg, DOES_NOT_FIT)
     if project is not None:
         yield from _binding(definition.source_config, connection, project)
         yield from _kinds(definition, project)
@@ -163,47 +163,47 @@ def _whole(definition: Definition, project: Project, mode: RunMode) -> RunReques
 
 def _execution(
     definition: Definition, connection: Connection, backends: Backends
-) -> Iterator[Problem]:
+) -> Iterator[SyncProblem]:
     try:
         backends.get(definition.execution_backend)
         check_readable(definition.execution_backend, connection.provider)
     except InvalidValue as error:
-        yield Problem(("body", "executionBackend"), error.problem, DOES_NOT_FIT)
+        yield SyncProblem(("body", "executionBackend"), error.problem, DOES_NOT_FIT)
     except BackendNotConfigured as error:
-        yield Problem(("body", "executionBackend"), error.message, DOES_NOT_FIT)
+        yield SyncProblem(("body", "executionBackend"), error.message, DOES_NOT_FIT)
     policy = definition.execution_config.get("on_conflict")
     if policy is not None and policy not in tuple(OnConflict):
         words = ", ".join(OnConflict)
-        yield Problem(("body", "executionConfig", "on_conflict"), f"must be one of {words}")
+        yield SyncProblem(("body", "executionConfig", "on_conflict"), f"must be one of {words}")
     try:
         window_of(definition.execution_config)
     except InvalidValue as error:
-        yield Problem(("body", "executionConfig", *error.field.split(".")), error.problem)
+        yield SyncProblem(("body", "executionConfig", *error.field.split(".")), error.problem)
 
 
-def _schedule(definition: Definition) -> Iterator[Problem]:
+def _schedule(definition: Definition) -> Iterator[SyncProblem]:
     if definition.schedule is not None:
         try:
             rhythm_of(definition.schedule)
         except InvalidValue as error:
-            yield Problem(("body", *error.field.split(".")), error.problem)
+            yield SyncProblem(("body", *error.field.split(".")), error.problem)
     elif definition.trigger_mode is TriggerMode.SCHEDULED:
-        yield Problem(("body", "schedule"), "a scheduled sync needs a schedule", DOES_NOT_FIT)
+        yield SyncProblem(("body", "schedule"), "a scheduled sync needs a schedule", DOES_NOT_FIT)
 
 
-def _tables(definition: Definition) -> Iterator[Problem]:
+def _tables(definition: Definition) -> Iterator[SyncProblem]:
     seen: set[str] = set()
     for index, table in enumerate(definition.table_bindings):
         where = ("body", "tableBindings", index)
         if table.entity_key in seen:
             msg = f"{table.entity_key!r} has a table already"
-            yield Problem((*where, "entityKey"), msg, DOES_NOT_FIT)
+            yield SyncProblem((*where, "entityKey"), msg, DOES_NOT_FIT)
         seen.add(table.entity_key)
         if table.load_mode is LoadMode.APPEND_EVENT:
             yield from _event_table(table, where)
 
 
-def _event_table(table: TableChoice, where: tuple[str | int, ...]) -> Iterator[Problem]:
+def _event_table(table: TableChoice, where: tuple[str | int, ...]) -> Iterator[SyncProblem]:
     """Yield what an owner set of a table of events that is not so."""
     for name, (field, known) in {
         "physicalTableName": (table.physical_table_name, EVENT_TABLE["physical_table_name"]),
@@ -213,39 +213,39 @@ def _event_table(table: TableChoice, where: tuple[str | int, ...]) -> Iterator[P
         if field and field != known:
             words = known if isinstance(known, str) else ", ".join(known)
             msg = f"is {words} of a table of events; leave it out"
-            yield Problem((*where, name), msg, DOES_NOT_FIT)
+            yield SyncProblem((*where, name), msg, DOES_NOT_FIT)
 
 
-def _source_form(source: Mapping[str, Any]) -> Iterator[Problem]:
+def _source_form(source: Mapping[str, Any]) -> Iterator[SyncProblem]:
     for name in ("ref", "path"):
         if source.get(name) is not None and not isinstance(source[name], str):
-            yield Problem(("body", "sourceConfig", name), "must be a string")
+            yield SyncProblem(("body", "sourceConfig", name), "must be a string")
 
 
 def _binding(
     source: Mapping[str, Any], connection: Connection, project: Project
-) -> Iterator[Problem]:
+) -> Iterator[SyncProblem]:
     if project.binding is None or project.binding.connection_id != connection.id:
         msg = "the project is not bound to this connection"
-        yield Problem(("body", "connectionId"), msg, DOES_NOT_FIT)
+        yield SyncProblem(("body", "connectionId"), msg, DOES_NOT_FIT)
         return
     ref, path = source.get("ref"), source.get("path")
     if isinstance(ref, str) and not project.binding.has_ref(ref):
         msg = f"the project is bound to {project.binding.ref!r}"
-        yield Problem(("body", "sourceConfig", "ref"), msg, DOES_NOT_FIT)
+        yield SyncProblem(("body", "sourceConfig", "ref"), msg, DOES_NOT_FIT)
     if isinstance(path, str) and not project.binding.has_scope(path):
         msg = f"the project is bound to the folder {project.binding.scope!r}"
-        yield Problem(("body", "sourceConfig", "path"), msg, DOES_NOT_FIT)
+        yield SyncProblem(("body", "sourceConfig", "path"), msg, DOES_NOT_FIT)
 
 
-def _kinds(definition: Definition, project: Project) -> Iterator[Problem]:
+def _kinds(definition: Definition, project: Project) -> Iterator[SyncProblem]:
     known = {kind.name for kind in project.kinds.kinds}
     for index, entity in enumerate(definition.entities):
         if entity not in known:
             msg = f"the project has no kind {entity!r}"
-            yield Problem(("body", "entities", index), msg, DOES_NOT_FIT)
+            yield SyncProblem(("body", "entities", index), msg, DOES_NOT_FIT)
     pulled = known & set(definition.entities) if definition.entities else known
     for index, table in enumerate(definition.table_bindings):
         if table.entity_key not in pulled:
             msg = f"the sync pulls no kind {table.entity_key!r}"
-            yield Problem(("body", "tableBindings", index, "entityKey"), msg, DOES_NOT_FIT)
+            yield SyncProblem(("body", "tableBindings", index, "entityKey"), msg, DOES_NOT_FIT)

@@ -31,7 +31,7 @@ from towline_server.runs.tables import RunRow
 from .domain import (
     Definition,
     LoadMode,
-    Sync,
+    SavedSync,
     SyncStatus,
     TableBinding,
     TableChoice,
@@ -104,7 +104,7 @@ def select_syncs() -> Select[*tuple[Any, ...]]:
     )
 
 
-def syncs_of(session: Session, rows: Sequence[_Found], now: datetime) -> tuple[Sync, ...]:
+def syncs_of(session: Session, rows: Sequence[_Found], now: datetime) -> tuple[SavedSync, ...]:
     """Return the syncs that rows of `select_syncs` contain."""
     ids = [row[0].id for row in rows]
     chosen: dict[UUID, list[SyncTableRow]] = {each: [] for each in ids}
@@ -115,10 +115,10 @@ def syncs_of(session: Session, rows: Sequence[_Found], now: datetime) -> tuple[S
     return tuple(_sync(row, chosen[row[0].id], now) for row in rows)
 
 
-def _sync(found: _Found, chosen: Sequence[SyncTableRow], now: datetime) -> Sync:
+def _sync(found: _Found, chosen: Sequence[SyncTableRow], now: datetime) -> SavedSync:
     row, provider, kinds, status, error, succeeded = found
     names = [] if kinds is None else [kind.name for kind in decode(Kinds, kinds, "kinds").kinds]
-    return Sync(
+    return SavedSync(
         id=row.id,
         tenant_id=row.tenant_id,
         connection_id=row.connection_id,

@@ -35,9 +35,9 @@ from . import rows
 from .domain import (
     PROJECT,
     Definition,
-    Problem,
     RefusedSync,
-    Sync,
+    SavedSync,
+    SyncProblem,
     SyncStatus,
     TriggerMode,
 )
@@ -81,7 +81,9 @@ class Syncs:
 
     # --- read ---------------------------------------------------------------------------------
 
-    def page(self, wanted: SyncFilter, *, limit: int, offset: int) -> tuple[tuple[Sync, ...], int]:
+    def page(
+        self, wanted: SyncFilter, *, limit: int, offset: int
+    ) -> tuple[tuple[SavedSync, ...], int]:
         """Return some of the syncs that fit, newest first, and how many there are."""
         query = rows.select_syncs().where(self._visible(), *wanted.conditions())
         ordered = query.order_by(SyncRow.created_at.desc(), SyncRow.id)
@@ -90,7 +92,7 @@ class Syncs:
             found = session.execute(ordered.limit(limit).offset(offset)).all()
             return rows.syncs_of(session, found, database_now(session)), total
 
-    def get(self, sync_id: UUID, needed: Role = Role.READER) -> Sync:
+    def get(self, sync_id: UUID, needed: Role = Role.READER) -> SavedSync:
         """Return a sync.
 
         Raises:
@@ -111,7 +113,7 @@ class Syncs:
 
     # --- create and change ---------------------------------------------------------------------
 
-    def create(self, connection_id: UUID, definition: Definition) -> Sync:
+    def create(self, connection_id: UUID, definition: Definition) -> SavedSync:
         """Create a sync; one that is to run on creation does, if it is active.
 
         Raises:
@@ -145,7 +147,7 @@ class Syncs:
             _record(session, Action.SYNC_CREATED, row)
         return self._saved(sync_id)
 
-    def change(self, sync_id: UUID, changes: Mapping[str, Any]) -> Sync:
+    def change(self, sync_id: UUID, changes: Mapping[str, Any]) -> SavedSync:
         """Set some fields of a sync's definition. Raises as `get` and `create`."""
         while not self._changed(self.get(sync_id, Role.WRITER), changes):
             pass  # another request changed it meanwhile: apply the changes to its new state
@@ -193,7 +195,7 @@ class Syncs:
 
     # --- private ------------------------------------------------------------------------------
 
-    def _changed(self, before: Sync, changes: Mapping[str, Any]) -> bool:
+    def _changed(self, before: SavedSync, changes: Mapping[str, Any]) -> bool:
         definition = replace(before.definition, **changes)
         if definition.status is before.shown_status:
             # A client that sends back the status that it was shown changes nothing.
@@ -267,7 +269,7 @@ class Syncs:
             elif isinstance(wanted, str):
                 found = _by_id_or_path(projects, self._caller.tenant_id, wanted)
             else:
-                raise RefusedSync(problems=(Problem(PROJECT, "must be a path or an id"),))
+                raise RefusedSync(problems=(SyncProblem(PROJECT, "must be a path or an id"),))
         try:
             project_id = existing(found, "project").id
             return access.project(self._services, self._caller, project_id, Role.WRITER)
@@ -294,14 +296,14 @@ class Syncs:
         place(session, row.id, schedule_of(row.id, definition, project), now)
         return _want(session, row.id, {former: (), row.project_id: definition.event_kinds})
 
-    def _saved(self, sync_id: UUID) -> Sync:
+    def _saved(self, sync_id: UUID) -> SavedSync:
         """Return a sync that was just saved, after requesting the run that this starts, if any."""
         sync = self.get(sync_id)
         if sync.trigger_mode is TriggerMode.ON_CREATE and sync.status.fires:
             self._fire_once(sync)
         return sync
 
-    def _fire_once(self, sync: Sync) -> None:
+    def _fire_once(self, sync: SavedSync) -> None:
         assert sync.project_id is not None, "a sync without a project is a draft"
         with self._services.database.reading() as session:
             fired = exists().where(
