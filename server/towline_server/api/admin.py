@@ -5,7 +5,6 @@ For who administers the tenant, and for the operator's token, which administers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -212,11 +211,6 @@ class IdentityModel(Model):
     disabled_at: datetime | None
     created_at: datetime
 
-    @classmethod
-    def with_roles(cls, identity: Identity, roles: Mapping[UUID, Role]) -> IdentityModel:
-        """Return the model of an identity."""
-        return cls.of(identity).model_copy(update={"project_roles": dict(roles)})
-
 
 class KeyModel(IdentityModel):
     """An API key that was just made."""
@@ -412,4 +406,4 @@ def _locate(response: Response, made: Identity) -> None:
 def _shown(context: AdminContext, identity: Identity) -> IdentityModel:
     with context.reading() as session:
         roles = context.services.identities(session).roles(identity.id)
-    return IdentityModel.with_roles(identity, roles)
+    return IdentityModel.of(identity).model_copy(update={"project_roles": dict(roles)})

@@ -8,10 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.control_plane import new_key
 from tests.databases import DatabaseClock
 from tests.server.api.client import ApiClient, code_of
-from towline_server.auth.roles import Role
 from towline_server.db.clock import database_now
 from towline_server.runs.domain import TriggeredBy
 from towline_server.runs.firing import Schedules
@@ -138,16 +136,6 @@ def test_a_project_has_so_many_schedules_at_most(api: ApiClient):
     assert code_of(answer) == (409, "too_many_schedules")
     api.ask("DELETE", at(api, last))
     make(api, every_seconds=60)
-
-
-def test_a_schedule_is_not_that_of_another_project(api: ApiClient):
-    made = make(api, every_seconds=60)
-    elsewhere = api.tenant.project(name="elsewhere")
-    key = new_key(api.services.database, api.tenant.tenant_id, Role.ADMIN, elsewhere)
-    address = f"/api/towline/v1/projects/{elsewhere.id}/schedules/{made['id']}"
-    for method in ("GET", "PATCH", "DELETE"):
-        body = dict[str, Any]() if method == "PATCH" else None
-        assert code_of(api.ask(method, address, key=key, json=body)) == (404, "not_found")
 
 
 def test_a_schedule_whose_kind_is_gone_can_be_paused(api: ApiClient):

@@ -12,7 +12,6 @@ from tests.server.dialects.snaplogic_client import ROOT, SCHEMA, WRITER, refused
 from tests.server.runs.inline import open_inline
 from towline.limits import Limits
 from towline.testing.git_server import StaysSilent
-from towline_server.auth.roles import Role
 from towline_server.runs.states import RunState
 
 PULL = f"{ROOT}/pull/acme/space/project"
@@ -185,20 +184,6 @@ def test_doubled_ids(shared: SharedProject, client: TestClient, body: dict[str, 
     (message,) = refused(client.post(PULL, headers=WRITER, json=body), 400)
     assert "x" in message
     assert shared.runs_of() == ()
-
-
-def test_unknown_ids(shared: SharedProject, client: TestClient):
-    shared.commit({"a": b"1"})
-    (message,) = refused(client.post(PULL, headers=WRITER, json={"use_ours": ["0" * 24]}), 400)
-    assert "0" * 24 in message
-    assert shared.contents() == {}
-
-
-def test_a_project_that_is_not_associated(shared: SharedProject, client: TestClient):
-    project = shared.tenant.project(name="loose", bound=False)
-    shared.grant(project, Role.WRITER)
-    answer = client.post(f"{ROOT}/pull/acme/space/loose", headers=WRITER, json={})
-    assert "not associated" in refused(answer, 400)[0]
 
 
 def test_more_assets_than_the_limit(shared: SharedProject, client: TestClient):

@@ -1,4 +1,4 @@
-"""The life of a sync on PostgreSQL: what the other tests show, in short."""
+"""What only PostgreSQL shows of syncs, beside what `pages` has on each engine."""
 
 from __future__ import annotations
 
@@ -21,49 +21,26 @@ def sqlite_url(postgres_url: str) -> str:
     return postgres_url
 
 
-def test_a_sync_lives_on_postgresql(syncs: SyncsClient):
+def test_syncs_are_found_and_measured(syncs: SyncsClient):
+    """By texts, statuses and times that the database compares."""
+    project = syncs.tenant.project(ref="heads/none")
+    syncs.key = syncs.api.key(Role.WRITER)
     sync = syncs.create(
         name="Ω 100%",
         status="active",
         sourceConfig={"note": [1, 2.5, None, "é"]},
-        entities=["rule"],
-        tableBindings=[{"entityKey": "rule"}],
-        freshnessSlaSeconds=0,
-        triggerMode="scheduled",
-        schedule={"everySeconds": 60},
-    )
-    assert sync["isLate"] is True
-    assert syncs.get(sync) == sync
-    assert syncs.names(q="100%", status=["active"], provider=["git"]) == [sync["name"]]
-    assert syncs.names(q="1_0") == []
-    syncs.fire()
-    syncs.work()
-    [run] = syncs.runs(sync)["runs"]
-    assert (run["status"], run["triggeredBy"]) == ("succeeded", "scheduled")
-    assert syncs.get(sync)["lastSuccessAt"] == run["completedAt"]
-    changed = syncs.patch(sync, schedule=None, triggerMode=None, tableBindings=None)
-    assert (changed["schedule"], changed["triggerMode"]) == (None, "manual")
-    syncs.refused(409, "POST", json=syncs.body(slug=sync["slug"]))
-    catalog = syncs.ask("catalog", "GET", "/providers/git/catalog")
-    assert {each["storageKind"] for each in catalog["resources"]} == {"postgres"}
-    assert syncs.send("DELETE", f"/{sync['id']}").status_code == 204
-
-
-def test_a_sync_fails_and_heals_on_postgresql(syncs: SyncsClient):
-    project = syncs.tenant.project(ref="heads/none")
-    syncs.key = syncs.api.key(Role.WRITER)
-    sync = syncs.create(
-        status="active",
         triggerMode="on_create",
         destinationConfig={"project": str(project.id)},
         freshnessSlaSeconds=0,
     )
     syncs.work()
-    assert syncs.names(status="error") == [sync["name"]]
+    assert syncs.names(q="100%", status=["error"], provider=["git"]) == [sync["name"]]
+    assert syncs.names(q="1_0") == []
     assert syncs.get(sync)["lastError"] is not None
     syncs.tenant.repository.commit({"a": b"1"}, ref="none")
-    syncs.done(sync)
+    run = syncs.done(sync)
     assert syncs.names(status="active") == [sync["name"]]
+    assert syncs.get(sync)["lastSuccessAt"] == run["completedAt"]
     with syncs.tenant.database.reading() as session:
         [late] = sync_gauges(session)
     assert late.samples[0].value == 1
