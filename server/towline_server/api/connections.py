@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Secret, Tag
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BeforeValidator, Discriminator, Field, Secret, Tag
 from sqlalchemy.orm import Session
 
 from towline.remotes.credentials import TOKEN_USERNAME, Credential
@@ -32,6 +30,7 @@ from towline_server.web.schemas import (
     GIT_URL,
     HTTP_URL,
     SFTP_URL,
+    Described,
     JsonObject,
     PlainText,
     accepting,
@@ -123,15 +122,6 @@ def _sort(body: object) -> str:
     return given if isinstance(given, str) and given in SOURCES else "git"
 
 
-class _AnyOf:
-    """Describes the forms in the OpenAPI document: one of them may leave the provider out."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": handler(core_schema)["oneOf"]}
-
-
 ConnectionBody = Annotated[
     Annotated[GitConnectionBody, Tag("git")]
     | Annotated[HttpApiConnectionBody, Tag("http_api")]
@@ -139,7 +129,8 @@ ConnectionBody = Annotated[
     | Annotated[PostgresConnectionBody, Tag("postgres")]
     | Annotated[SftpConnectionBody, Tag("sftp")],
     Discriminator(_sort),
-    _AnyOf(),
+    # One of them may leave the provider out.
+    Described(lambda schema: {"anyOf": schema["oneOf"]}),
 ]
 """A connection to be made."""
 

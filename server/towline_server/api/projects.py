@@ -8,14 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Response
-from pydantic import (
-    BeforeValidator,
-    Field,
-    GetJsonSchemaHandler,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BeforeValidator, Field, model_validator
 from sqlalchemy.orm import Session
 
 from towline.content_rules import ContentMode, FieldRule
@@ -27,7 +20,15 @@ from towline_server.auth.roles import Role
 from towline_server.projects.data_types import DataType
 from towline_server.projects.domain import Binding, Project, ProjectPath, PullSettings
 from towline_server.projects.service import Projects
-from towline_server.web.schemas import FOLDER, GIT_REF, GLOB, PROJECT_PATH, of_format, problems
+from towline_server.web.schemas import (
+    FOLDER,
+    GIT_REF,
+    GLOB,
+    PROJECT_PATH,
+    Described,
+    of_format,
+    problems,
+)
 from towline_server.web.waiting import wait_in_thread
 
 from .access import Context, NativeRoute, ProjectForAdmin, ProjectForReader
@@ -69,20 +70,11 @@ def _no_preset(value: Any) -> Any:
     return value
 
 
-class _OrPreset:
-    """Describes a list of kinds, or the name of a preset, in the OpenAPI document."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [handler(core_schema), {"type": "string", "enum": PRESETS}]}
-
-
 KindBodies = Annotated[
     list[KindBody],
     Field(min_length=1, max_length=100),
     BeforeValidator(_no_preset),
-    _OrPreset(),
+    Described(lambda schema: {"anyOf": [schema, {"type": "string", "enum": PRESETS}]}),
 ]
 
 

@@ -6,7 +6,7 @@ docstring names its owner.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from fastapi import Request
@@ -152,20 +152,24 @@ PlainText: TypeAlias = Annotated[
 """Text that every database can hold."""
 
 
-class _PlainNames:
-    """Describes an object's names in the OpenAPI document."""
+class Described:
+    """Changes the schema that a type has in the OpenAPI document."""
+
+    def __init__(self, change: Callable[[JsonSchemaValue], JsonSchemaValue]) -> None:
+        self._change = change
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {**handler(core_schema), "propertyNames": {"pattern": PLAIN}}
+        return self._change(handler(core_schema))
 
 
+_PLAIN_NAMES = Described(lambda schema: {**schema, "propertyNames": {"pattern": PLAIN}})
 # All but the depth, which a schema cannot express.
 PlainJson = TypeAliasType(
     "PlainJson",
     "bool | Annotated[float, Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)] | PlainText"
-    " | list[PlainJson] | Annotated[dict[str, PlainJson], _PlainNames()] | None",
+    " | list[PlainJson] | Annotated[dict[str, PlainJson], _PLAIN_NAMES] | None",
 )
 
 
@@ -175,7 +179,7 @@ class _OfPlainJson:
     def __get_pydantic_json_schema__(
         self, _core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return handler(TypeAdapter(Annotated[dict[str, PlainJson], _PlainNames()]).core_schema)
+        return handler(TypeAdapter(Annotated[dict[str, PlainJson], _PLAIN_NAMES]).core_schema)
 
 
 JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(_plain), _OfPlainJson()]
