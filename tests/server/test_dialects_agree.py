@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.control_plane import PASSWORD
+from tests.server.dialects.tenant_client import basic
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.inline import open_inline
 from towline.content_rules import ContentMode
@@ -76,6 +76,8 @@ class ProjectClient:
     project: Project
     key: str
     email: str
+    ids: frozenset[str]
+    """Those of the accounts of its key and its password."""
 
     def ask(self, method: str, url: str, headers: Mapping[str, str], **rest: Any) -> Any:
         answer = self.client.request(method, url, headers=dict(headers), **rest)
@@ -102,8 +104,9 @@ class ProjectClient:
         return {str(each.path): (store.read(each.digest), each.executable) for each in present}
 
     def reports(self, known: set[str]) -> list[Any]:
-        """The reports of the runs that are new since the last call."""
+        """The reports of the runs that are new since the last call, all requested by it."""
         found = self.native("GET", f"/projects/{self.project.id}/runs")["items"]
+        assert {run["requested_by"] for run in found} <= self.ids
         new = [run["id"] for run in found if run["id"] not in known]
         known.update(new)
         return [self.native("GET", f"/runs/{each}")["report"] for each in new]
@@ -122,7 +125,7 @@ def _snaplogic(caller: ProjectClient, policy: OnConflict) -> Any:
     answer = caller.client.post(
         f"/api/1/rest/public/project/pull/{caller.project.path}",
         params=query,
-        headers=_basic(f"{caller.email}:{PASSWORD}"),
+        headers=basic(f"{caller.email}:{PASSWORD}"),
         json={},
     )
     assert answer.status_code in (200, 409), answer.text
@@ -137,13 +140,13 @@ def _nected(caller: ProjectClient, _policy: OnConflict) -> Any:
 
 
 def _codat(caller: ProjectClient, _policy: OnConflict) -> None:
-    caller.ask("POST", f"/companies/{caller.project.id}/data/all", _basic(caller.key))
+    caller.ask("POST", f"/companies/{caller.project.id}/data/all", basic(caller.key))
 
 
 def _codat_queue(caller: ProjectClient, _policy: OnConflict) -> None:
     for kind in FOLDERS:
         url = f"/companies/{caller.project.id}/data/queue/{kind}"
-        caller.ask("POST", url, _basic(caller.key))
+        caller.ask("POST", url, basic(caller.key))
 
 
 def _syncs(caller: ProjectClient, _policy: OnConflict) -> Any:
@@ -165,10 +168,6 @@ def _sync(caller: ProjectClient, more: Mapping[str, Any]) -> Any:
 def _connections(caller: ProjectClient, _policy: OnConflict) -> None:
     url = f"/v2/integrations/connections/{caller.tenant.connection_id}/sync"
     caller.ask("POST", url, {"Authorization": f"Bearer {caller.key}"})
-
-
-def _basic(text: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + b64encode(text.encode()).decode()}
 
 
 Way: TypeAlias = Callable[[ProjectClient, OnConflict], Any]
@@ -246,7 +245,8 @@ class Comparison:
             )
             for each in (made, user):
                 identities.grant(each.id, project, Role.WRITER)
-        return ProjectClient(self.client, tenant, project, key, email)
+        ids = frozenset(str(each.id) for each in (made, user))
+        return ProjectClient(self.client, tenant, project, key, email, ids)
 
     def pulled(self, caller: ProjectClient, way: Way) -> Pulled:
         """The store and the lists after a pull, without what differs from project to project."""

@@ -164,11 +164,6 @@ def test_a_lost_task_waits_to_be_tried_again(shared: SharedProject, key: str):
         looked_at(client, key, task_id, "completed")
 
 
-def test_a_task_has_its_requester(shared: SharedProject, client: TestClient, key: str):
-    started(client.post(PULL, headers=headers(key)))
-    assert [run.trigger.requested_by for run in shared.runs_of()] == [shared.owner_of(key)]
-
-
 # --- refusals ---------------------------------------------------------------------------------
 
 

@@ -18,7 +18,6 @@ from towline_server.auth.roles import Role
 from towline_server.projects.domain import Binding, Project, PullSettings
 from towline_server.projects.service import Projects
 from towline_server.runs.domain import RunMode, RunRequest
-from towline_server.runs.listing import RunFilter
 from towline_server.runs.service import Runs
 from towline_server.runs.states import Fault
 from towline_server.runs.tables import RunRow
@@ -266,16 +265,6 @@ def test_an_operation_that_is_asked_to_stop_is_not_cancelled_yet(
         runner.runs.cancel(UUID(asked["id"]), reason="not now")
         assert codat.operation(asked["id"])["statusDescription"] is None
     assert codat.operation(asked["id"])["statusDescription"] == "not now"
-
-
-def test_an_operation_has_a_requester(
-    queueing_api: TenantClient, tenant: GitTenant, runner: Runner
-):
-    codat = _codat(queueing_api, tenant.project())
-    codat.queue("file")
-    codat.pull_all()
-    asked = {run.trigger.requested_by for run in runner.runs.page(RunFilter()).runs}
-    assert asked == {queueing_api.owner_of(codat.key)}
 
 
 def test_an_error_says_whether_trying_again_may_help(
