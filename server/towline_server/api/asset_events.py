@@ -25,7 +25,6 @@ from towline_server.projects.asset_events import (
     AssetEvent,
     AssetEvents,
     EventFilter,
-    EventPage,
 )
 from towline_server.runs.event_followers import EventFollowers
 
@@ -169,16 +168,13 @@ async def _events(
                     page = await run_in_threadpool(followers.read, project_id, wanted, after)
                 except NotFound:
                     return
-            for event in _between(page, wanted, after)[:limit]:
+            fitting = [each for each in page.events if each.sequence > after and wanted.fits(each)]
+            for event in fitting[:limit]:
                 yield _event(event)
                 limit = None if limit is None else limit - 1
             if limit == 0:
                 return
             after = page.last
-
-
-def _between(page: EventPage, wanted: EventFilter, after: int) -> list[AssetEvent]:
-    return [event for event in page.events if event.sequence > after and wanted.fits(event)]
 
 
 @lru_cache(maxsize=1000)

@@ -225,17 +225,16 @@ def complete_work(context: Context, body: CompleteBody) -> RunModel:
     contents = {
         Digest.parse(each): b64decode(text, validate=True) for each, text in body.contents.items()
     }
+    window = None
+    if body.window is not None:
+        window = PulledWindow(tip=Revision(body.window.tip), left=body.window.left)
     try:
-        ended = external.complete(run.id, body.token, body.plan, contents, _pulled(body.window))
+        ended = external.complete(run.id, body.token, body.plan, contents, window)
     except ContentMissing as error:
         # Elsewhere that is the machine's fault; here the caller's.
         problem = f"lacks, or does not fit, {', '.join(error.digests[:10])}"
         raise InvalidValue(field="contents", problem=problem) from None
     return RunModel.of(ended)
-
-
-def _pulled(window: WindowBody | None) -> PulledWindow | None:
-    return None if window is None else PulledWindow(tip=Revision(window.tip), left=window.left)
 
 
 def _claimable(context: RequestContext, body: ClaimBody) -> list[UUID] | None:

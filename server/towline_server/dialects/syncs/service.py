@@ -219,13 +219,11 @@ class Syncs:
     def _forget(self, unwanted: Iterable[tuple[UUID, str]]) -> None:
         """Delete the events of kinds that no sync of their project appends any more."""
         for project_id, kind in unwanted:
+            deleted = _TOGETHER
             with suppress(NotFound):  # the project is gone, with its events
-                while self._forget_some(project_id, kind) == _TOGETHER:
-                    pass
-
-    def _forget_some(self, project_id: UUID, kind: str) -> int:
-        with self._services.database.writing() as session:
-            return delete_unwanted(session, project_id, kind, _TOGETHER)
+                while deleted == _TOGETHER:
+                    with self._services.database.writing() as session:
+                        deleted = delete_unwanted(session, project_id, kind, _TOGETHER)
 
     def _visible(self) -> ColumnElement[bool]:
         """Return what `get` finds, as a condition."""
