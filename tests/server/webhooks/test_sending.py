@@ -8,15 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.certificates import CertificateAuthority
 from tests.server.webhooks.receiver import Receiver, Reply, receiving
 from tests.server.webhooks.tenant_webhooks import LOOPBACK
 from towline_server.addresses import AddressPolicy
@@ -207,42 +202,14 @@ def test_of_the_answer_no_body_is_read():
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "receiver.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    """Who signs the certificate of a receiver at 127.0.0.1."""
+    return CertificateAuthority(tmp_path_factory.mktemp("tls") / "authority")
 
 
 @pytest.fixture
-def safe_receiver(certificate: Path) -> Iterator[Receiver]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with receiving(context) as made:
+def safe_receiver(authority: CertificateAuthority) -> Iterator[Receiver]:
+    with receiving(authority.context()) as made:
         yield made
 
 
@@ -251,10 +218,12 @@ def test_an_untrusted_certificate_is_refused(safe_receiver: Receiver):
     assert safe_receiver.requests == []
 
 
-def test_a_trusted_certificate_is_for_its_host_alone(safe_receiver: Receiver, certificate: Path):
+def test_a_trusted_certificate_is_for_its_host_alone(
+    safe_receiver: Receiver, authority: CertificateAuthority
+):
     sender = replace(
         SENDER,
-        tls=ssl.create_default_context(cafile=str(certificate)),
+        tls=ssl.create_default_context(cafile=str(authority.file)),
         lookup=lambda *_: ["127.0.0.1"],
     )
     assert _send(safe_receiver.url(), sender).result is Result.DELIVERED
