@@ -1,4 +1,4 @@
-"""Syncs run: when triggered, by their schedule, on creation; cancelled, tried again, resumed."""
+"""Syncs run when triggered; their runs end, are cancelled and tried again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from tests.server.dialects.syncs.client import Found, SyncsClient
 from towline.kinds import Kind, Kinds
 from towline_server.auth.roles import Role
 from towline_server.projects.service import Projects
-from towline_server.runs.domain import Lease
 from towline_server.runs.states import TERMINAL, ReasonCode, ResultClass, RunState
 from towline_server.runs.tables import RunRow
 
@@ -328,34 +327,12 @@ def test_a_run_that_waits_is_cancelled_at_once(syncs: SyncsClient):
     assert syncs.tenant.contents(syncs.project) == {}
 
 
-def test_a_run_under_way_stops_before_its_commit(syncs: SyncsClient):
-    sync = syncs.create()
-    run = syncs.trigger(sync)
-    syncs.runner.native.submitted.clear()
-    with syncs.runner.paused(_id(run), "applying"):
-        assert syncs.run(run)["status"] == "running"
-        cancelling = _cancel(syncs, run)
-        assert (cancelling["status"], cancelling["cancelReason"]) == ("cancelling", None)
-        assert _cancel(syncs, run)["status"] == "cancelling"
-    assert _end(syncs.run(run)) == ("cancelled", "cancelled", "user_cancelled")
-    syncs.runner.reaper.sweep()
-    assert syncs.runs(sync)["total"] == 1, "a cancelled run does not start again"
-    assert syncs.tenant.contents(syncs.project) == {}
-
-
 def test_cancelling_what_has_ended_changes_nothing(syncs: SyncsClient):
     done = syncs.done(syncs.create())
     assert _cancel(syncs, done, reason="late") == done
     assert syncs.ask("run", "POST", f"/runs/{done['id']}/cancel") == done
     found = syncs.refused(422, "POST", f"/runs/{done['id']}/cancel", json={"reason": 5})
     assert [loc for loc, _ in found] == [["body", "reason"]]
-
-
-def test_cancelling_a_run_cancels_what_it_comprises(syncs: SyncsClient):
-    run = syncs.trigger(syncs.create(executionMode="fan_out_entity"))
-    assert _end(_cancel(syncs, run))[0] == "cancelled"
-    children = syncs.runner.children(_id(run))
-    assert {child.state for child in children} == {RunState.CANCELLED}
 
 
 # --- retry and resume -------------------------------------------------------------------------
@@ -387,19 +364,3 @@ def test_a_run_that_has_not_ended_is_not_tried_again(syncs: SyncsClient):
     assert run["id"] in msg
     cancelled = _cancel(syncs, run)
     assert _retry(syncs, cancelled)["status"] == "pending", "a user asked for it"
-
-
-def test_a_lost_lease_is_resumed_by_a_linked_attempt(syncs: SyncsClient):
-    sync = syncs.create()
-    run = syncs.trigger(sync)
-    assert isinstance(syncs.runner.leases.take(_id(run), "dead"), Lease)
-    syncs.runner.lapse()
-    syncs.runner.reaper.sweep()
-    lost = syncs.run(run)
-    assert _end(lost) == ("failed", "retryable_failure", "heartbeat_timeout")
-    following = syncs.run({"id": lost["nextAttemptRunId"]})
-    assert (following["triggeredBy"], following["attemptNumber"]) == ("auto_resume", 2)
-    assert following["previousAttemptRunId"] == following["attemptRootRunId"] == run["id"]
-    syncs.work()
-    assert _end(syncs.run(following)) == ("succeeded", "success", None)
-    assert syncs.get(sync)["lastError"] is None
