@@ -102,7 +102,7 @@ def test_the_last_administrator_is_shown_that_they_stay_one(admin: PageClient):
         assert answer.status_code == 409, action
         assert "no one else administers the tenant" in answer.text
     assert found(admin, "the administrator").tenant_role is Role.ADMIN
-    admin.key(tenant_role=Role.ADMIN)
+    admin.key(Role.ADMIN)
     assert admin.post(f"{at}/role", {"role": "reader"}).status_code == 303
 
 
