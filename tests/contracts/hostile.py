@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 from tests.contracts.backends import ENVIRONMENT
 from towline.remotes.backends import Backend
+from towline.remotes.trees import object_id
+from towline.testing.git_repository import entry_header
 from towline.testing.git_server import Answers, packet
 
 RESULT = "application/x-git-upload-pack-result"
@@ -66,3 +69,14 @@ def varint(value: int) -> bytes:
         encoded.append(value & 127 | 128)
         value >>= 7
     return bytes([*encoded, value])
+
+
+def delta_entry(base: str, delta: bytes) -> bytes:
+    """The entry of a delta on the object of an id."""
+    return entry_header(7, len(delta)) + bytes.fromhex(base) + zlib.compress(delta)
+
+
+def repeating_delta(block: bytes, size: int) -> bytes:
+    """The entry of a delta that copies a blob of 64 KiB again and again, up to a size."""
+    delta = varint(len(block)) + varint(size) + b"\xf0\xff\xff" * (size // 65535)
+    return delta_entry(object_id("blob", block), delta)

@@ -196,9 +196,7 @@ class TestFormats:
 
 
 def _noise(seed: int) -> bytes:
-    from random import Random
-
-    return Random(seed).randbytes(5000)
+    return random.Random(seed).randbytes(5000)
 
 
 class TestCache:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import urllib.parse
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.backends import ENVIRONMENT
-from tests.contracts.hostile import RESULT, measured_fetch, sends, sends_pack, varint
+from tests.contracts.hostile import (
+    RESULT,
+    delta_entry,
+    measured_fetch,
+    repeating_delta,
+    sends,
+    sends_pack,
+    varint,
+)
 from towline.errors import (
     ContentMissing,
     RemoteError,
@@ -28,7 +35,7 @@ from towline.remotes.credentials import Credential, fixed
 from towline.remotes.git import GitRemote
 from towline.remotes.git_failures import ADVERTISEMENT
 from towline.remotes.trees import commit_content, object_id
-from towline.testing.git_repository import GitRepository, entry_header, pack_of_entries
+from towline.testing.git_repository import GitRepository, pack_entry, pack_of, pack_of_entries
 from towline.testing.git_server import GitServer, Streams, packet
 
 LIMITS, WATCH = Limits(), Watch()
@@ -107,22 +114,14 @@ def test_a_byte_at_a_time_meets_the_total(server: GitServer, backend: Backend, o
 # --- packs ------------------------------------------------------------------------------------
 
 
-def _delta(base: str, size: int, *, of: int) -> bytes:
-    """A delta that copies the first 64 KiB of its base again and again."""
-    delta = varint(of) + varint(size) + b"\xf0\xff\xff" * (size // 65535)
-    return entry_header(7, len(delta)) + bytes.fromhex(base) + zlib.compress(delta)
-
-
 @backends
 def test_two_small_deltas_of_half_a_gigabyte(
     server: GitServer, tmp_path: Path, backend: Backend
 ) -> None:
     block = b"\0" * 65535
     size = 65535 * 8191
-    base = object_id("blob", block)
-    entries = [entry_header(3, len(block)) + zlib.compress(block)]
-    entries += [_delta(base, size, of=len(block)), _delta(base, size - 65535, of=len(block))]
-    pack = pack_of_entries(entries)
+    deltas = [repeating_delta(block, size), repeating_delta(block, size - 65535)]
+    pack = pack_of_entries([pack_entry("blob", block), *deltas])
     assert len(pack) < 1000
     server.trouble = sends_pack(pack)
     url = f"{server.url}/project.git"
@@ -135,9 +134,7 @@ def _copy(base: bytes, extra: bytes) -> bytes:
     """A delta that copies its base (of less than 64 KiB) and adds a few bytes."""
     delta = varint(len(base)) + varint(len(base) + len(extra))
     delta += b"\xb0" + len(base).to_bytes(2, "little") + bytes([len(extra)]) + extra
-    return (
-        entry_header(7, len(delta)) + bytes.fromhex(object_id("blob", base)) + zlib.compress(delta)
-    )
+    return delta_entry(object_id("blob", base), delta)
 
 
 @backends
@@ -145,17 +142,14 @@ def test_a_long_chain_of_deltas_is_read(
     server: GitServer, repository: GitRepository, backend: Backend
 ) -> None:
     contents = [b"start" * 10]
-    entries = [entry_header(3, len(contents[0])) + zlib.compress(contents[0])]
+    entries = [pack_entry("blob", contents[0])]
     for number in range(400):
         extra = b"%d" % number
         entries.append(_copy(contents[-1], extra))
         contents.append(contents[-1] + extra)
     tree = b"100644 a\0" + bytes.fromhex(object_id("blob", contents[-1]))
     commit = commit_content(object_id("tree", tree), [], 0)
-    entries += [
-        entry_header(2, len(tree)) + zlib.compress(tree),
-        entry_header(1, len(commit)) + zlib.compress(commit),
-    ]
+    entries += [pack_entry("tree", tree), pack_entry("commit", commit)]
     pack = pack_of_entries(entries)
     tip = Revision(object_id("commit", commit))
     repository.git("index-pack", "--stdin", stdin=pack)
@@ -172,13 +166,7 @@ def _commit_missing_parents(server: GitServer, repository: GitRepository, count:
     tree = b"100644 a\0" + bytes.fromhex(object_id("blob", b"1"))
     parents = [Revision(f"{number:040x}") for number in range(1, count + 1)]
     commit = commit_content(object_id("tree", tree), parents, 0)
-    pack = pack_of_entries(
-        [
-            entry_header(3, 1) + zlib.compress(b"1"),
-            entry_header(2, len(tree)) + zlib.compress(tree),
-            entry_header(1, len(commit)) + zlib.compress(commit),
-        ]
-    )
+    pack = pack_of([("blob", b"1"), ("tree", tree), ("commit", commit)])
     repository.git("index-pack", "--stdin", stdin=pack)
     repository.set_ref("main", object_id("commit", commit))
     server.trouble = sends_pack(pack)

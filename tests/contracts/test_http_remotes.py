@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -11,7 +10,7 @@ from threading import Event
 import pytest
 
 from tests.contracts.backends import ENVIRONMENT
-from tests.contracts.hostile import varint
+from tests.contracts.hostile import repeating_delta, sends_pack
 from towline.errors import (
     AuthenticationFailed,
     Cancelled,
@@ -32,7 +31,7 @@ from towline.remotes.backends import Backend
 from towline.remotes.credentials import Credential, Credentials, fixed
 from towline.remotes.git import GitRemote
 from towline.remotes.trees import object_id
-from towline.testing.git_repository import GitRepository, entry_header, pack_of_entries
+from towline.testing.git_repository import GitRepository, pack_entry, pack_of_entries
 from towline.testing.git_server import Answers, CutsOff, GitServer, StaysSilent, Trouble
 
 LIMITS, WATCH = Limits(), Watch()
@@ -317,41 +316,18 @@ def test_a_silent_server_is_left_at_once(tmp_path: Path, backend: Backend) -> No
 # --- lies -------------------------------------------------------------------------------------
 
 
-def _packet(data: bytes) -> bytes:
-    return b"%04x%s" % (len(data) + 4, data)
-
-
-def _sends(pack: bytes) -> Answers:
-    """Answers the fetch of protocol 2 with a pack."""
-    return Answers(
-        status=200,
-        headers={"Content-Type": "application/x-git-upload-pack-result"},
-        body=_packet(b"packfile\n") + _packet(b"\x01" + pack) + b"0000",
-        on="command=fetch",
-    )
-
-
 LYING = pytest.mark.parametrize("backend", [Backend.AUTO, Backend.DULWICH])
 
 
 @LYING
 def test_a_delta_bomb(tmp_path: Path, backend: Backend) -> None:
     """A few hundred bytes that ask for more than a gigabyte."""
-    size = 3 * 512 * 1024 * 1024
-    base = b"\0" * 65535
-    delta = varint(len(base)) + varint(size) + b"\xf0\xff\xff" * (size // 65535)
-    bomb = pack_of_entries(
-        [
-            entry_header(3, len(base)) + zlib.compress(base),
-            entry_header(7, len(delta))
-            + bytes.fromhex(object_id("blob", base))
-            + zlib.compress(delta),
-        ]
-    )
+    size, block = 3 * 512 * 1024 * 1024, b"\0" * 65535
+    bomb = pack_of_entries([pack_entry("blob", block), repeating_delta(block, size)])
     assert len(bomb) < 1000
     served = ServedRepository(tmp_path, backend)
     with served.server:
-        served.server.trouble = _sends(bomb)
+        served.server.trouble = sends_pack(bomb)
         with pytest.raises(LimitExceeded) as caught:
             served.fetch()
     assert caught.value.found >= size
@@ -365,7 +341,7 @@ def test_a_delta_bomb(tmp_path: Path, backend: Backend) -> None:
 def test_what_is_no_pack(tmp_path: Path, backend: Backend, pack: bytes) -> None:
     served = ServedRepository(tmp_path, backend)
     with served.server, served.remote() as remote:
-        served.server.trouble = _sends(pack)
+        served.server.trouble = sends_pack(pack)
         with pytest.raises(RemoteError):
             remote.fetch(None, LIMITS, WATCH)
         assert not remote.has(served.tip)

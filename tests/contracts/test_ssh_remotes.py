@@ -17,6 +17,7 @@ from tests.sshd import make_key, running_sshd
 from towline.errors import (
     AuthenticationFailed,
     RefNotFound,
+    RemoteError,
     RemoteRefused,
     RemoteTimeout,
     RemoteUnavailable,
@@ -92,9 +93,29 @@ def test_an_unknown_commit(served: SshServer, backend: Backend) -> None:
 
 
 @backends
-def test_a_missing_repository(served: SshServer, backend: Backend) -> None:
-    with served.remote(backend, path="/no/such.git") as remote, pytest.raises(RemoteRefused):
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"path": "/no/such.git"}, RemoteRefused, "not appear to be a git"),
+        ({"key": "none"}, AuthenticationFailed, "no ssh key was offered"),
+        ({"hosts": "no_hosts"}, RemoteRefused, "host key"),
+        (
+            {"url": "ssh://user@no.such.invalid/x"},
+            RemoteUnavailable,
+            r"resolve hostname no\.such\.invalid",
+        ),
+    ],
+)
+def test_what_ssh_refuses(
+    served: SshServer,
+    backend: Backend,
+    changed: dict[str, str],
+    error: type[RemoteError],
+    message: str,
+) -> None:
+    with served.remote(backend, **changed) as remote, pytest.raises(error, match=message) as caught:
         remote.fetch(None, LIMITS, WATCH)
+    assert type(caught.value) is error
 
 
 @backends
@@ -108,25 +129,6 @@ def test_a_key_that_is_not_taken(served: SshServer, backend: Backend) -> None:
         remote.fetch(None, LIMITS, WATCH)
     fingerprint = listed.stdout.split()[1]
     assert caught.value.detail.endswith(f"none of the ssh keys offered: {key} ({fingerprint})")
-
-
-@backends
-def test_no_key_at_all(served: SshServer, backend: Backend) -> None:
-    with (
-        served.remote(backend, key="none") as remote,
-        pytest.raises(AuthenticationFailed, match="no ssh key was offered"),
-    ):
-        remote.fetch(None, LIMITS, WATCH)
-
-
-@backends
-def test_a_host_that_is_not_known(served: SshServer, backend: Backend) -> None:
-    with (
-        served.remote(backend, hosts="no_hosts") as remote,
-        pytest.raises(RemoteRefused, match="host key") as caught,
-    ):
-        remote.fetch(None, LIMITS, WATCH)
-    assert not isinstance(caught.value, AuthenticationFailed)
 
 
 @backends
@@ -146,15 +148,6 @@ def test_a_port_without_a_server(served: SshServer, backend: Backend) -> None:
     with (
         served.remote(backend, url=url) as remote,
         pytest.raises(RemoteUnavailable, match="Connection refused"),
-    ):
-        remote.fetch(None, LIMITS, WATCH)
-
-
-@backends
-def test_a_host_that_does_not_resolve(served: SshServer, backend: Backend) -> None:
-    with (
-        served.remote(backend, url="ssh://user@no.such.invalid/x") as remote,
-        pytest.raises(RemoteUnavailable, match=r"resolve hostname no\.such\.invalid"),
     ):
         remote.fetch(None, LIMITS, WATCH)
 

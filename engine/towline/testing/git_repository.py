@@ -137,7 +137,7 @@ class GitRepository:
 
 def pack_of(objects: Sequence[tuple[str, bytes]]) -> bytes:
     """Return a pack of undeltified objects."""
-    return pack_of_entries([_entry(_TYPES[kind], content) for kind, content in objects])
+    return pack_of_entries([pack_entry(kind, content) for kind, content in objects])
 
 
 def pack_of_entries(entries: Sequence[bytes]) -> bytes:
@@ -146,8 +146,9 @@ def pack_of_entries(entries: Sequence[bytes]) -> bytes:
     return body + sha1(body, usedforsecurity=False).digest()
 
 
-def _entry(kind: int, content: bytes) -> bytes:
-    return entry_header(kind, len(content)) + zlib.compress(content, 1)
+def pack_entry(kind: str, content: bytes) -> bytes:
+    """Return the entry of an undeltified object in a pack."""
+    return entry_header(_TYPES[kind], len(content)) + zlib.compress(content, 1)
 
 
 def entry_header(kind: int, size: int) -> bytes:

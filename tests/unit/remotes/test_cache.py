@@ -16,6 +16,13 @@ from towline.testing.git_repository import run_git
 REVISION = Revision("1" * 40)
 
 
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    cache = Cache(tmp_path / "cache.git")
+    cache.ensure()
+    return cache
+
+
 def test_git_takes_it_for_a_repository(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "a/cache.git")
     cache.ensure()
@@ -35,9 +42,7 @@ def test_writers_take_turns(tmp_path: Path) -> None:
         pass  # free again, so no process waits
 
 
-def test_tips(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache.git")
-    cache.ensure()
+def test_tips(cache: Cache) -> None:
     ref = cache.tip_name("https://h/a", "refs/heads/main")
     assert ref.startswith("refs/heads/"), "all that dulwich offers as known"
     assert ref != cache.tip_name("https://h/b", "refs/heads/main")
@@ -48,9 +53,7 @@ def test_tips(tmp_path: Path) -> None:
     assert cache.tip(ref) is None
 
 
-def test_discarding(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache.git")
-    cache.ensure()
+def test_discarding(cache: Cache, tmp_path: Path) -> None:
     cache.set_tip("refs/heads/x", REVISION)
     cache.discard()
     assert cache.tip("refs/heads/x") is None
@@ -58,10 +61,8 @@ def test_discarding(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_was_removing_is_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = Cache(tmp_path / "cache.git")
-    cache.ensure()
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", lambda *_, **__: None)
         cache.remove()
@@ -71,9 +72,7 @@ def test_what_a_killed_process_was_removing_is_swept(
     assert {entry.name for entry in tmp_path.iterdir()} == {"cache.git", "cache.git.lock"}
 
 
-def test_tips_of_what_is_gone_are_forgotten(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache.git")
-    cache.ensure()
+def test_tips_of_what_is_gone_are_forgotten(cache: Cache) -> None:
     ref = cache.tip_name("https://h/a", "refs/heads/main")
     cache.set_tip(ref, REVISION)
     assert not cache.has_objects
@@ -81,9 +80,7 @@ def test_tips_of_what_is_gone_are_forgotten(tmp_path: Path) -> None:
     assert cache.tip(ref) is None
 
 
-def test_foreign_settings_are_taken_back(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache.git")
-    cache.ensure()
+def test_foreign_settings_are_taken_back(cache: Cache) -> None:
     ours = (cache.path / "config").read_text()
     (cache.path / "config").write_text("[include]\n\tpath = /tmp/x\n")
     (cache.path / "commondir").write_text("/tmp/x\n")
@@ -92,9 +89,7 @@ def test_foreign_settings_are_taken_back(tmp_path: Path) -> None:
     assert not (cache.path / "commondir").exists()
 
 
-def test_packs_that_git_takes_away_meanwhile_are_passed_over(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache.git")
-    cache.ensure()
+def test_packs_that_git_takes_away_meanwhile_are_passed_over(cache: Cache) -> None:
     packs = cache.path / "objects/pack"
     (packs / "tmp_pack_here").write_bytes(b"12345")
     (packs / "tmp_pack_gone").symlink_to(packs / "nowhere")
@@ -127,9 +122,7 @@ def test_a_link_in_place_of_its_lock_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_what_takes_its_path_is_not_entered(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache.git")
-    cache.ensure()
+def test_what_takes_its_path_is_not_entered(cache: Cache, tmp_path: Path) -> None:
     with cache.working_directory() as folder:
         cache.path.rename(tmp_path / "moved")
         cache.path.symlink_to(tmp_path)

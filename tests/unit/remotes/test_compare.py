@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,9 +152,3 @@ class TestHostile:
         base, revision = commit(b"1"), commit(b"2")
         remote.fetch(None, LIMITS, WATCH)
         assert len(remote.changes(base, revision, ALL, LIMITS, WATCH).items) == 1
-
-
-def test_a_repository_here(tmp_path: Path) -> None:
-    """The fake gives the ids that Git gives."""
-    files = {"a": b"1", "b/c": b"2"}
-    assert GitRepository(tmp_path / "r.git").commit(files) == MemoryRemote().commit(files)

@@ -11,13 +11,7 @@ from towline.remotes.fetcher import FetchRequest
 from towline.remotes.git_process import ErrorEvent, run_git
 from towline.remotes.url import RemoteUrl
 
-REQUEST = FetchRequest(
-    url=RemoteUrl.parse("https://h/a"),
-    credential=None,
-    limits=Limits(),
-    watch=Watch(),
-    traffic=Traffic(),
-)
+REQUEST = FetchRequest(RemoteUrl.parse("https://h/a"), None, Limits(), Watch(), Traffic())
 
 
 def test_traces_are_read_and_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

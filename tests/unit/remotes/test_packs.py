@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towline.errors import LimitExceeded
+from towline.errors import LimitExceeded, TowlineError
 from towline.limits import Limits
 from towline.model import Digest
 from towline.ports import Traffic, Watch
@@ -28,13 +28,8 @@ from towline.testing.git_repository import (
 )
 
 LIMITS, WATCH = Limits(), Watch()
-REQUEST = FetchRequest(
-    url=RemoteUrl.parse("/nowhere"),
-    credential=None,
-    limits=LIMITS,
-    watch=WATCH,
-    traffic=Traffic(),
-)
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+REQUEST = FetchRequest(RemoteUrl.parse("/nowhere"), None, Limits(), Watch(), Traffic())
 
 
 def check(pack: bytes, folder: Path) -> None:
@@ -56,10 +51,9 @@ def test_readers_agree_on_deltas(tmp_path: Path) -> None:
     oids = [line.split()[0] for line in everything.splitlines()]
     deltas = repository.git("verify-pack", "-v", *_packs(repository)).decode()
     assert "chain length = 2" in deltas
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     cache = Cache(repository.path)
-    with closing(GitReader("git", cache, environment)) as git:
-        others = (DulwichReader(cache), Pygit2Reader("git", cache, environment))
+    with closing(GitReader("git", cache, ENVIRONMENT)) as git:
+        others = (DulwichReader(cache), Pygit2Reader("git", cache, ENVIRONMENT))
         for oid in oids:
             for other in others:
                 assert other.header(oid) == git.header(oid)
@@ -114,18 +108,15 @@ def test_no_pack_is_too_odd(
 
 def test_a_remote_of_garbage_is_a_typed_error(tmp_path: Path) -> None:
     """One typed error from each backend for a repository whose objects are damaged."""
-    from towline.errors import TowlineError
-
     repository = GitRepository(tmp_path / "r.git")
     repository.commit({"a": b"1" * 100})
     for pack in (repository.path / "objects/pack").glob("*.pack"):
         pack.chmod(0o644)
         pack.write_bytes(b"\xaa" * pack.stat().st_size)
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     for backend in Backend:
         with (
             GitRemote(
-                str(repository.path), ref="main", backend=backend, environment=environment
+                str(repository.path), ref="main", backend=backend, environment=ENVIRONMENT
             ) as remote,
             pytest.raises(TowlineError),
         ):
