@@ -20,7 +20,7 @@ from towline_server.auth.identities import (
     LONGEST_PASSWORD,
     Identity,
 )
-from towline_server.auth.roles import Principal, PrincipalKind, Role, authorise_tenant
+from towline_server.auth.roles import O, Principal, PrincipalKind, Role, authorise_tenant
 from towline_server.errors import Forbidden, NotFound, existing
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
@@ -47,7 +47,6 @@ Password = Annotated[
 Subject = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1F\x7F]*$")
 ]
-Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class AdminContext(RequestContext):
@@ -66,16 +65,18 @@ class AdminContext(RequestContext):
     def tenant(self, tenant_id: UUID) -> Tenant:
         """Return a tenant that the caller administers. Raises NotFound, Forbidden."""
         with self.reading() as session:
-            found = existing(Tenants(session).get(tenant_id), "tenant")
-        self._authorise(found.id, "tenant")
-        return found
+            return self._administered(Tenants(session).get(tenant_id), "tenant")
 
     def identity(self, identity_id: UUID) -> Identity:
         """Return an identity of a tenant that the caller administers. Raises as `tenant`."""
         with self.reading() as session:
-            found = existing(self.services.identities(session).get(identity_id), "identity")
-        self._authorise(found.tenant_id, "identity")
-        return found
+            found = self.services.identities(session).get(identity_id)
+        return self._administered(found, "identity")
+
+    def _administered(self, found: O | None, what: str) -> O:
+        if self.is_operator:
+            return existing(found, what)
+        return authorise_tenant(self.caller, found, Role.ADMIN, what)
 
     def project_beside(self, identity: Identity, project_id: UUID) -> Project:
         """Return a project of an identity's tenant. Raises NotFound."""
@@ -89,15 +90,6 @@ class AdminContext(RequestContext):
         """Raise LastAdministrator, if no one else administers the tenant; not to the operator."""
         if not self.is_operator:
             self.services.identities(session).check_not_last(identity.id)
-
-    def _authorise(self, tenant_id: UUID, what: str) -> None:
-        if not self.is_operator:
-            authorise_tenant(self.caller, _OfTenant(tenant_id), Role.ADMIN, what)
-
-
-class _OfTenant:
-    def __init__(self, tenant_id: UUID) -> None:
-        self.id = self.tenant_id = tenant_id
 
 
 async def _context(
@@ -167,7 +159,7 @@ class KeyBody(_IdentityBody):
     """An API key to be made."""
 
     name: Name
-    days: Days | None = None
+    days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     """When it expires; null: never."""
 
 
@@ -279,8 +271,7 @@ def create_user(
             tenant_role=body.tenant_role,
             subject=body.subject,
         )
-    _locate(response, made)
-    return IdentityModel.of(made)
+    return _made(response, made)
 
 
 @router.post("/tenants/{tenant_id}/service-accounts", status_code=201, responses=problems(409))
@@ -300,8 +291,7 @@ def create_service_account(
             tenant_role=body.tenant_role,
             subject=body.subject,
         )
-    _locate(response, made)
-    return IdentityModel.of(made)
+    return _made(response, made)
 
 
 @router.post("/tenants/{tenant_id}/keys", status_code=201)
@@ -315,8 +305,7 @@ def create_key(context: Context, tenant: OfTenant, body: KeyBody, response: Resp
             tenant_role=body.tenant_role,
             expires_at=expires_at,
         )
-    _locate(response, made)
-    return KeyModel.of(made).model_copy(update={"key": key})
+    return KeyModel(**dict(_made(response, made)), key=key)
 
 
 @router.get("/identities/{identity_id}")
@@ -359,19 +348,13 @@ def set_tenant_role(context: Context, identity: OfIdentity, body: RoleBody) -> I
 
     The last one that administers the tenant stays its administrator.
     """
-    with context.writing() as session:
-        if body.role is not Role.ADMIN:
-            context.check_not_last(session, identity)
-        changed = context.services.identities(session).set_tenant_role(identity.id, body.role)
-    return _shown(context, changed)
+    return _shown(context, _with_role(context, identity, body.role))
 
 
 @router.delete("/identities/{identity_id}/role", status_code=204, responses=problems(409))
 def remove_tenant_role(context: Context, identity: OfIdentity) -> None:
     """Take an identity's role on the whole tenant away; not that of its last administrator."""
-    with context.writing() as session:
-        context.check_not_last(session, identity)
-        context.services.identities(session).set_tenant_role(identity.id, None)
+    _with_role(context, identity, None)
 
 
 @router.put("/identities/{identity_id}/projects/{project_id}/role")
@@ -399,8 +382,16 @@ def _check_subject(context: AdminContext, body: _AccountBody) -> None:
         context.only_operator()
 
 
-def _locate(response: Response, made: Identity) -> None:
+def _with_role(context: AdminContext, identity: Identity, role: Role | None) -> Identity:
+    with context.writing() as session:
+        if role is not Role.ADMIN:
+            context.check_not_last(session, identity)
+        return context.services.identities(session).set_tenant_role(identity.id, role)
+
+
+def _made(response: Response, made: Identity) -> IdentityModel:
     response.headers["Location"] = f"/api/towline/v1/admin/identities/{made.id}"
+    return IdentityModel.of(made)
 
 
 def _shown(context: AdminContext, identity: Identity) -> IdentityModel:

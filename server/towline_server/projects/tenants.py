@@ -27,6 +27,11 @@ class Tenant:
     name: str
     created_at: datetime
 
+    @property
+    def tenant_id(self) -> UUID:
+        """Its own id: a tenant belongs to itself."""
+        return self.id
+
 
 class Tenants:
     """The tenants of a database, through a session that the caller commits."""
