@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from towline_server import metrics
 from towline_server.db.failures import passes, shown
@@ -208,12 +209,37 @@ class WorkerThreads(Generic[Item]):
         metrics.SLOTS_USED.labels(self._name).set(len(self.busy))
 
 
+class RowWaiter:
+    """A thread that waits for one row to change."""
+
+    def __init__(self, row_id: UUID) -> None:
+        self.row_id = row_id
+        self._woken = threading.Event()
+
+    @property
+    def is_woken(self) -> bool:
+        """Whether the row may have changed."""
+        return self._woken.is_set()
+
+    def forget(self) -> None:
+        """Forget the changes so far; call it before the row is read."""
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """Say that the row may have changed."""
+        self._woken.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a change; one in another process wakes no thread here."""
+        self._woken.wait(seconds)
+
+
 class ChangeSignal:
     """Wakes the threads of this process that wait for a row to change."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._version = 0
+        self._lock = threading.Lock()
+        self._waiters: set[RowWaiter] = set()
         self._listeners: list[Callable[[], object]] = []
         self.is_closed = False
         """Whether the process stops, and waits for no change any more."""
@@ -222,23 +248,26 @@ class ChangeSignal:
         """Call this with every change, in the thread that made it."""
         self._listeners.append(call)
 
-    def changed(self) -> None:
-        """Wake every thread that waits."""
-        with self._condition:
-            self._version += 1
-            self._condition.notify_all()
+    def changed(self, *row_ids: UUID) -> None:
+        """Wake the threads that wait for these rows; every thread, where none is named."""
+        with self._lock:
+            for each in self._waiters:
+                if not row_ids or each.row_id in row_ids:
+                    each.wake()
         for call in self._listeners:
             call()
 
-    def version(self) -> int:
-        """Return a number that grows with each change; read it before the database."""
-        with self._condition:
-            return self._version
-
-    def wait(self, version: int, seconds: float) -> None:
-        """Wait for a change since a version; one in another process wakes no thread here."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._version != version, timeout=seconds)
+    @contextmanager
+    def waiter(self, row_id: UUID) -> Iterator[RowWaiter]:
+        """Yield what waits for a row, whose id may be replaced."""
+        waiter = RowWaiter(row_id)
+        with self._lock:
+            self._waiters.add(waiter)
+        try:
+            yield waiter
+        finally:
+            with self._lock:
+                self._waiters.remove(waiter)
 
     def close(self) -> None:
         """Wake every thread for the last time, since the process stops."""

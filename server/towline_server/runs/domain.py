@@ -266,6 +266,11 @@ class Lease:
     inputs: Inputs | None = field(default=None, repr=False, compare=False)
     """What was read with it; None: the executor reads by itself."""
 
+    @property
+    def row_ids(self) -> tuple[UUID, ...]:
+        """The runs whose rows change with it: its own, and its parent."""
+        return (self.run_id,) if self.parent_id is None else (self.run_id, self.parent_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

@@ -204,7 +204,7 @@ class Execution:
                 self._log.add(logging.WARNING, "its end waits", f": {shown(error)}")
                 self._tools.sleep(pause)
         self._tools.boundary(self._run_id, "ended")
-        self._tools.changes.changed()
+        self._tools.changes.changed(*self._lease.row_ids)
 
     def _watch(self, now: datetime | None = None) -> Watch:
         return Watch(progress=self._phase.note, cancel=self._token, now=now)
@@ -320,7 +320,7 @@ class Execution:
             end, found = succeeded(report_of(plan)), self._phase.at_end()
             complete_held(transaction.session, self._lease, end, found=found)
             self._tools.boundary(self._run_id, "committing")
-        self._tools.changes.changed()
+        self._tools.changes.changed(*self._lease.row_ids)
         self._tools.boundary(self._run_id, "ended")
         return True
 
@@ -391,6 +391,6 @@ class Execution:
         )
         with inputs.repository.cached() as remote:
             apply(planned.plan, store, contents=remote, watch=self._watch(now=now))
-        self._tools.changes.changed()
+        self._tools.changes.changed(*self._lease.row_ids)
         self._tools.boundary(self._run_id, "ended")
         return False

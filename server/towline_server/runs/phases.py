@@ -64,7 +64,7 @@ class Phases:
             self.found = {}
             self._written = self._reached = _place(state, STARTS_AT[state])
             self._steps = [self._written]
-        self._changes.changed()
+        self._changes.changed(*self._lease.row_ids)
         return now
 
     def note(self, phase: Phase, done: int, total: int | None) -> None:
@@ -92,7 +92,7 @@ class Phases:
                 del self._steps[0]
                 if self._steps[0] > self._written:
                     self._write(self._steps[0])
-            self._changes.changed()
+            self._changes.changed(*self._lease.row_ids)
 
     def _write(self, place: _Place) -> None:
         number, progress = place
@@ -127,7 +127,7 @@ class Phases:
             self._write(reached)
         finally:
             self._writing.release()
-        self._changes.changed()
+        self._changes.changed(*self._lease.row_ids)
 
 
 def _place(state: RunState, progress: int) -> _Place:

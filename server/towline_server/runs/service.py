@@ -244,19 +244,20 @@ class Runs:
         """
         deadline = time.monotonic() + seconds
         before: Run | None = None
-        while True:
-            version = self._changes.version()
-            now = self.get(run_id)
-            if now.will_be_retried and now.attempts.next_id is not None:
-                run_id = now.attempts.next_id
-                continue
-            if before is None or (now.id, now.updated_at) != (before.id, before.updated_at):
-                before = now
-                yield now
-            left = deadline - time.monotonic()
-            if now.is_terminal or left <= 0 or self._changes.is_closed:
-                return
-            self._changes.wait(version, min(left, _LOOK_SECONDS))
+        with self._changes.waiter(run_id) as waiter:
+            while True:
+                waiter.forget()
+                now = self.get(waiter.row_id)
+                if now.will_be_retried and now.attempts.next_id is not None:
+                    waiter.row_id = now.attempts.next_id
+                    continue
+                if before is None or (now.id, now.updated_at) != (before.id, before.updated_at):
+                    before = now
+                    yield now
+                left = deadline - time.monotonic()
+                if now.is_terminal or left <= 0 or self._changes.is_closed:
+                    return
+                waiter.wait(min(left, _LOOK_SECONDS))
 
     # --- cancel and retry ---------------------------------------------------------------------
 

@@ -150,7 +150,7 @@ class Worker:
 
     def begin(self, lease: Lease, token: RunToken) -> Execution:
         """Return the execution of a run that was taken, whose lease the caller has renewed."""
-        self._tools.changes.changed()
+        self._tools.changes.changed(*lease.row_ids)
         _LOG.info("run begun")
         return Execution(self._tools, lease, token)
 

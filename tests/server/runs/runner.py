@@ -60,9 +60,9 @@ class CallingSignal(ChangeSignal):
         super().__init__()
         self._call = call
 
-    def changed(self) -> None:
+    def changed(self, *row_ids: UUID) -> None:
         self._call()
-        super().changed()
+        super().changed(*row_ids)
 
 
 class Gate:

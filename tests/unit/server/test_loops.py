@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from uuid import uuid4
+
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from towline_server.loops import Backoff, Ticker
+from towline_server.loops import Backoff, ChangeSignal, Ticker
 
 
 class Clock:
@@ -65,3 +68,28 @@ def test_an_item_that_fails_is_left_alone_for_a_time_that_doubles():
     fail(14)
     clock.now = 19
     assert backoff.waiting == []
+
+
+def test_a_change_wakes_those_who_wait_for_that_row_alone():
+    changes, rows = ChangeSignal(), [uuid4() for _ in range(3)]
+    with ExitStack() as stack:
+        waiters = [stack.enter_context(changes.waiter(row)) for row in rows]
+
+        def woken() -> list[bool]:
+            found = [each.is_woken for each in waiters]
+            for each in waiters:
+                each.forget()
+            return found
+
+        changes.changed(rows[1])
+        assert woken() == [False, True, False]
+        changes.changed(rows[0], rows[2])
+        assert woken() == [True, False, True]
+        changes.changed()
+        assert woken() == [True, True, True]
+        waiters[1].row_id = rows[0]
+        changes.changed(rows[0])
+        assert woken() == [True, True, False]
+        changes.close()
+        assert woken() == [True, True, True]
+        assert changes.is_closed
