@@ -110,6 +110,22 @@ def test_a_post_without_an_answer_is_sent_again_under_its_key():
     assert len(set(keys)) == 1
 
 
+def test_a_post_whose_first_sending_is_still_executed_waits_for_it():
+    running = PROBLEM | {"code": "idempotent_request_running"}
+    server = Server(LOST, answer(409, running), answer(404, PROBLEM))
+    with server.client() as client, pytest.raises(NotFound):
+        client.send(native.request_run("p", models.RunBody()))
+    assert len(server.requests) == 3
+
+
+def test_a_deletion_whose_answer_was_lost_is_done_where_nothing_is_left():
+    server = Server(LOST, answer(404, PROBLEM), answer(404, PROBLEM))
+    with server.client() as client:
+        assert client.send(native.delete_connection("c")) is None
+        with pytest.raises(NotFound):
+            client.send(native.delete_connection("c"))
+
+
 def test_a_patch_without_an_answer_is_not_sent_again():
     server = Server(LOST)
     with server.client() as client, pytest.raises(Unreachable):
@@ -159,11 +175,28 @@ def test_what_no_api_answered_is_an_error_too():
     assert (found.value.code, found.value.request_id) == ("http_error", None)
 
 
-@pytest.mark.parametrize(
+EACH_FORM = pytest.mark.parametrize(
     "request_",
     [native.delete_connection("c"), native.read_path("p", "a"), native.list_projects()],
     ids=["delete", "content", "list"],
 )
+
+
+@EACH_FORM
+def test_a_page_of_a_proxy_is_no_success(request_: Request[object]):
+    server = Server(httpx2.Response(200, html="<h1>Sign in</h1>"))
+    with server.client() as client, pytest.raises(ApiError, match="proxy") as found:
+        client.send(request_)
+    assert (found.value.status, found.value.code) == (200, "http_error")
+
+
+def test_an_answer_of_another_form_is_an_error_of_the_api():
+    server = Server(answer(200, {"projects": []}))
+    with server.client() as client, pytest.raises(ApiError, match="another form"):
+        client.send(native.list_projects())
+
+
+@EACH_FORM
 def test_a_redirect_is_no_success(request_: Request[object]):
     server = Server(*[httpx2.Response(302, headers={"Location": "https://elsewhere.example/"})] * 2)
     with server.client() as client:

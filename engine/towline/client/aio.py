@@ -76,12 +76,15 @@ class AsyncClient:
             ApiError: the server refused it, or failed.
             Unreachable: no answer came.
         """
-        sent = 0
+        sent, lost = 0, False
         while True:
             sent += 1
             try:
                 return await self._send_once(request)
             except (ApiError, Unreachable) as error:
+                if lost and request.is_done(error):
+                    return request.read(204, {}, b"")
+                lost |= isinstance(error, Unreachable)
                 pause = self._retries.pause(request, error, sent)
                 if pause is None:
                     raise

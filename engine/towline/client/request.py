@@ -13,11 +13,11 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote
 from uuid import uuid4
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from towline.frozen import frozen
 
-from .errors import error_of
+from .errors import NotFound, error_of
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -58,6 +58,10 @@ class Request(Generic[T_co]):
         """Whether it may be sent again when no answer came."""
         return self.method in _REPEATABLE or self.method == "POST"
 
+    def is_done(self, error: Exception) -> bool:
+        """Whether an error means that an earlier sending, whose answer was lost, was executed."""
+        return self.method == "DELETE" and isinstance(error, NotFound)
+
     def query(self) -> dict[str, Any]:
         """Return the query, without what is None."""
         return {name: _text(value) for name, value in self.params.items() if value is not None}
@@ -80,15 +84,22 @@ class Request(Generic[T_co]):
         return self.body.model_dump_json(exclude_unset=True, by_alias=True).encode()
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> T_co:
-        """Return the answer. Raises ApiError."""
+        """Return the answer. Raises ApiError, also where something else than the API answered."""
         _warn_of_deprecation(self, headers)
         if not 200 <= status < 300:  # a redirect was not followed: nothing was done
             raise error_of(status, _problem(body), retry_after=retry_after(headers))
-        if self.result is None or status == 204:
+        if status == 204:
             return cast(T_co, None)
+        form = "application/octet-stream" if self.result is bytes else "application/json"
+        if self.result is None or headers.get("content-type", "").partition(";")[0] != form:
+            raise error_of(status, {"detail": "this is no answer of the API; is it a proxy's?"})
         if self.result is bytes:
             return cast(T_co, body)
-        return cast(T_co, _adapter(self.result).validate_json(body))
+        try:
+            return cast(T_co, _adapter(self.result).validate_json(body))
+        except ValidationError as error:
+            detail = f"the answer has another form: {error.errors()[0]['msg']}"
+            raise error_of(status, {"detail": detail}) from error
 
     def following(self, page: Any) -> Request[T_co] | None:
         """Return the request of the page after one; None: that was the last."""

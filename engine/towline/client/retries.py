@@ -11,14 +11,16 @@ from .request import Request
 
 _SECONDS = 0.5
 _STATUS_UNAVAILABLE = 503
+_STILL_RUNNING = "idempotent_request_running"
+"""The code of a refusal: the same ``POST`` came before, and is not answered yet."""
 
 
 @frozen(kw_only=True)
 class Retries:
     """How often a request is sent again, and how long a client waits for that at most.
 
-    Sent again is what the server refused for now (429, 503), and, where the request can be
-    repeated, what no answer came to.
+    Sent again is what the server refused for now (429, 503, or a ``POST`` whose first sending it
+    still executes), and, where the request can be repeated, what no answer came to.
     """
 
     times: int = 4
@@ -33,7 +35,11 @@ class Retries:
             return None
         if isinstance(error, Unreachable):
             asked = None if request.is_repeatable else float("inf")
-        elif isinstance(error, RateLimited) or error.status == _STATUS_UNAVAILABLE:
+        elif (
+            isinstance(error, RateLimited)
+            or error.status == _STATUS_UNAVAILABLE
+            or error.code == _STILL_RUNNING
+        ):
             asked = error.retry_after
         else:
             return None
