@@ -63,7 +63,8 @@ def gallery() -> str:
     """Return the document that shows the screenshots of every page."""
     text = (
         "# Screenshots of the page\n\n"
-        "At 1,280 and 360 px, light and dark; `make screenshots` takes them again.\n"
+        "Every page of the web interface ([what each one does](page.md)), at widths of 1,280 and\n"
+        "360 px, light and dark. `make screenshots` takes them again.\n"
     )
     for name in ("sign in", *PAGES):
         files = [
