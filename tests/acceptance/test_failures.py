@@ -162,13 +162,14 @@ def test_a_reader_that_has_gone(project: Command, arguments: list[str], unbuffer
 @pytest.mark.parametrize("name", ["", "state.db", "cache.git", "cache.git/config"])
 def test_a_project_that_someone_else_made_is_used_when_it_is_accepted(project: Command, name: str):
     os.chown(project.folder / ".towline" / name, 12345, 12345)
-    error = project.json("status", code=1)["error"]
+    # A status does not look into the cache where nothing was fetched since the last pull.
+    error = project.json("fetch", code=1)["error"]
     assert (error["code"], error["owner"]) == ("unsafe_owner", 12345)
-    assert "safe.directory" in project("status", code=1).err
-    assert project.json("status", TOWLINE_ANY_OWNER="1")["assets"]
+    assert "safe.directory" in project("fetch", code=1).err
+    assert project.json("fetch", TOWLINE_ANY_OWNER="1")["revision"]
     accept = ["git", "config", "--global", "--add", "safe.directory", str(project.folder)]
     subprocess.run(accept, env=project.environment(), check=True)
-    assert project.json("status")["assets"]
+    assert project.json("fetch")["revision"]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_link_below_the_own_folder_is_not_followed(
     place.rename(project.folder.parent / "away") if place.exists() else None
     place.symlink_to(elsewhere if not name.endswith("config") else elsewhere / "config")
     before = {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
-    for command in ("status", "pull"):
+    for command in ("fetch", "pull"):
         assert project.json(command, code=1)["error"]["code"] == "link_refused"
     assert before == {file: file.read_bytes() for file in elsewhere.rglob("*") if file.is_file()}
 
