@@ -6,12 +6,7 @@ from typing import Any
 
 import click
 
-from towline.errors import (
-    AuthenticationFailed,
-    Cancelled,
-    LimitExceeded,
-    TowlineError,
-)
+from towline.errors import AuthenticationFailed, Cancelled, LimitExceeded, TowlineError
 from towline.frozen import frozen
 
 from .errors import CommandError

@@ -13,13 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.edited import DirectoryProject, EditedProject, MemoryProject
 from towline.apply import apply

@@ -31,13 +31,7 @@ from towline.plan import Disposition, IgnoredReason, Item, Plan
 from towline.records import AssetRecord
 from towline.stores.checks import released_ids
 from towline.testing.choices import pull_options, resolved, resolved_sides
-from towline.testing.sides import (
-    THEIRS,
-    ThreeSides,
-    can_coexist,
-    local_tree,
-    records_after,
-)
+from towline.testing.sides import THEIRS, ThreeSides, can_coexist, local_tree, records_after
 from towline.testing.strategies import three_sides
 
 # --- use_theirs and use_ours on everything -----------------------------------------------------

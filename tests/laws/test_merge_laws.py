@@ -27,13 +27,7 @@ from towline.model import AssetId, AssetPath, AssetState, Digest, NonAsset
 from towline.options import PullOptions, Renames, Resolutions, Selection
 from towline.records import AssetRecord
 from towline.testing.choices import pull_options, resolved_sides
-from towline.testing.sides import (
-    KINDS,
-    ThreeSides,
-    can_coexist,
-    local_tree,
-    records_after,
-)
+from towline.testing.sides import KINDS, ThreeSides, can_coexist, local_tree, records_after
 from towline.testing.strategies import (
     ALL_FEATURES,
     PLAIN,

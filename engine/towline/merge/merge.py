@@ -10,11 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from towline.changes import Changes
-from towline.errors import (
-    ConflictingResolutions,
-    UnknownAssets,
-    UnselectedResolutions,
-)
+from towline.errors import ConflictingResolutions, UnknownAssets, UnselectedResolutions
 from towline.merge.align import AlignedAsset, Alignment
 from towline.merge.cases import Case, Resolver, Stage
 from towline.merge.context import Context
@@ -22,17 +18,8 @@ from towline.merge.decide import digest_merge
 from towline.merge.outcome import check_outcome, notes_of, plan_of
 from towline.model import AssetId, AssetPath, AssetState
 from towline.names import path_problem
-from towline.options import (
-    Naming,
-    PullOptions,
-    Resolutions,
-    Selection,
-    Side,
-)
-from towline.plan import (
-    Note,
-    Plan,
-)
+from towline.options import Naming, PullOptions, Resolutions, Selection, Side
+from towline.plan import Note, Plan
 from towline.records import AssetLookup, ReadContent
 from towline.resolutions import SavedResolution
 

@@ -8,14 +8,7 @@ from towline.errors import ContentMissing, InvalidTree, LimitExceeded
 from towline.kinds import Kind, Kinds
 from towline.limits import Limits
 from towline.model import AssetPath, Digest, NonAsset, NonAssetReason
-from towline.remotes.trees import (
-    EntryMode,
-    FileContent,
-    Submodule,
-    Symlink,
-    TreeEntry,
-    encode_tree,
-)
+from towline.remotes.trees import EntryMode, FileContent, Submodule, Symlink, TreeEntry, encode_tree
 from towline.testing.remote_harness import (
     ALL,
     LIMITS,

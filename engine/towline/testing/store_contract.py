@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from towline.testing.store_apply import ApplyContract
 from towline.testing.store_failures import FailureContract
-from towline.testing.store_harness import (
-    BaseStoreHarness,
-    Interruption,
-    NewStore,
-    StoreHarness,
-)
+from towline.testing.store_harness import BaseStoreHarness, Interruption, NewStore, StoreHarness
 from towline.testing.store_log import LogContract
 from towline.testing.store_lookups import LookupContract
 from towline.testing.store_resolutions import ResolutionContract
