@@ -265,10 +265,11 @@ def _format_of(contents: Iterable[bytes | None]) -> Format:
     given = [content for content in contents if content is not None]
     if max(map(len, given), default=0) > MAX_TEXT_BYTES:
         return Format.DIGESTS_ONLY
-    return Format.TEXT if all(map(_is_text, given)) else Format.BINARY
+    return Format.TEXT if all(map(is_text, given)) else Format.BINARY
 
 
-def _is_text(content: bytes) -> bool:
+def is_text(content: bytes) -> bool:
+    """Whether a content is shown as text: it is UTF-8, and has no NUL."""
     try:
         return "\0" not in content.decode()
     except UnicodeDecodeError:

@@ -13,6 +13,7 @@ from starlette.datastructures import FormData
 from towline.content.formats import formats_of
 from towline.content.values import NotParsed, TooDeep
 from towline.errors import InvalidResolution, InvalidValue
+from towline.explain import is_text
 from towline.options import Side
 from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Choice, ExplainedParty
@@ -129,7 +130,7 @@ def may_edit(party: ExplainedParty) -> bool:
     return (
         party.open.takes_content
         and bool(there)
-        and all(len(each) <= MOST_EDITED_BYTES and _is_text(each) for each in there)
+        and all(len(each) <= MOST_EDITED_BYTES and is_text(each) for each in there)
     )
 
 
@@ -190,7 +191,7 @@ def outcome_of(
         return ChoiceOutcome(renamed_to=renamed_to)
     check_size(content)
     ours = found.contents.ours or b""
-    if max(len(content), len(ours)) > MOST_EDITED_BYTES or not (_is_text(content + ours)):
+    if max(len(content), len(ours)) > MOST_EDITED_BYTES or not (is_text(content + ours)):
         return ChoiceOutcome(size=len(content), renamed_to=renamed_to)
     lines = difflib.unified_diff(
         _text(ours).split("\n"), _text(content).split("\n"), "ours", "result", lineterm=""
@@ -265,13 +266,6 @@ def _same(some: Sequence[str], others: Sequence[str]) -> int:
     return next(
         (at for at, (one, other) in enumerate(pairs) if one != other), min(len(some), len(others))
     )
-
-
-def _is_text(content: bytes) -> bool:
-    try:
-        return "\0" not in content.decode()
-    except UnicodeDecodeError:
-        return False
 
 
 def _text(content: bytes) -> str:
