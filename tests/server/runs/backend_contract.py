@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 
 from tests.databases import everything
 from tests.server.runs.git_tenant import GitTenant
@@ -20,7 +20,6 @@ from towline.options import OnConflict
 from towline.testing.git_server import Answers
 from towline_server.db.clock import database_now
 from towline_server.projects.asset_events import AssetEvents, EventFilter, want_events
-from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import BackendName, Run, RunMode, RunRequest
 from towline_server.runs.service import Runs
@@ -71,12 +70,6 @@ class BackendHarness(Protocol):
         ...
 
 
-def pulls(tenant: GitTenant, project: Project) -> int:
-    with tenant.database.reading() as session:
-        query = select(func.count()).select_from(PullRow).where(PullRow.project_id == project.id)
-        return session.scalar(query) or 0
-
-
 def begin_retries(tenant: GitTenant) -> None:
     """Let the attempts that are put off begin now."""
     with tenant.database.writing() as session:
@@ -125,7 +118,7 @@ class BackendContract:
         )
         assert (ended.executor.id is None, ended.attempts.number) == (False, 1)
         assert tenant.contents(project) == {"a": b"1", "b": b"1"}
-        assert (ended.pull, pulls(tenant, project)) == (1, 1)
+        assert (ended.pull, tenant.pulls(project)) == (1, 1)
         with tenant.database.reading() as session:
             page = AssetEvents(session, project.id).page(EventFilter(), after=0, limit=10)
         assert [(event.run_id, event.pull, event.path) for event in page.events] == [
@@ -156,13 +149,16 @@ class BackendContract:
     ):
         run = self.request(harness, project)
         cancelled = harness.runs.cancel(run.id, by="ada", reason="no need")
-        assert (cancelled.state, cancelled.reason_code) == (
+        assert (cancelled.state, cancelled.result_class, cancelled.reason_code) == (
             RunState.CANCELLED,
+            ResultClass.CANCELLED,
             ReasonCode.USER_CANCELLED,
         )
+        assert cancelled.cancellation is not None
+        assert (cancelled.cancellation.by, cancelled.cancellation.reason) == ("ada", "no need")
         harness.deliver_again(run.id)
-        assert harness.runs.get(run.id) == harness.runs.cancel(run.id)
-        assert (tenant.contents(project), pulls(tenant, project)) == ({}, 0)
+        assert harness.runs.get(run.id) == harness.runs.cancel(run.id, by="another")
+        assert (tenant.contents(project), tenant.pulls(project)) == ({}, 0)
         assert harness.runs.attempts(run.id)[1:] == ()
 
     @pytest.mark.parametrize("phase", PHASES)
@@ -177,7 +173,7 @@ class BackendContract:
         assert (ended.state, ended.reason_code) == (RunState.CANCELLED, ReasonCode.USER_CANCELLED)
         harness.deliver_again(run.id)
         assert harness.runs.attempts(run.id)[1:] == ()
-        assert (tenant.contents(project), pulls(tenant, project)) == ({}, 0)
+        assert (tenant.contents(project), tenant.pulls(project)) == ({}, 0)
         assert harness.execute(self.request(harness, project).id).outcome is Outcome.CHANGED
 
     def test_a_failure_that_may_pass_is_tried_again(
@@ -194,7 +190,7 @@ class BackendContract:
         begin_retries(tenant)
         ended = harness.execute(again.id)
         assert (ended.state, ended.attempts.previous_id) == (RunState.SUCCEEDED, run.id)
-        assert pulls(tenant, project) == 1
+        assert tenant.pulls(project) == 1
 
     @pytest.mark.parametrize("phase", PHASES)
     def test_a_lost_executor_is_followed_by_an_attempt(
@@ -212,7 +208,7 @@ class BackendContract:
             before = rows(tenant)
             paused.go()
             assert rows(tenant) == before
-        assert pulls(tenant, project) == 1
+        assert tenant.pulls(project) == 1
         assert tenant.contents(project) == {"a": b"1", "b": b"1"}
 
     @pytest.mark.parametrize("phase", PHASES)
@@ -223,7 +219,7 @@ class BackendContract:
         with harness.paused(run.id, phase) as paused:
             ended = harness.resume(run.id, paused)
         assert (ended.id, ended.state, ended.attempts.number) == (run.id, RunState.SUCCEEDED, 1)
-        assert (ended.pull, pulls(tenant, project)) == (1, 1)
+        assert (ended.pull, tenant.pulls(project)) == (1, 1)
 
     @pytest.mark.parametrize("phase", PHASES)
     def test_a_second_delivery_does_nothing(
@@ -239,7 +235,7 @@ class BackendContract:
         before_it = rows(tenant)
         harness.deliver_again(run.id)
         assert rows(tenant) == before_it
-        assert (harness.runs.get(run.id).outcome, pulls(tenant, project)) == (Outcome.CHANGED, 1)
+        assert (harness.runs.get(run.id).outcome, tenant.pulls(project)) == (Outcome.CHANGED, 1)
 
     def test_runs_of_one_project_follow_each_other(
         self, harness: BackendHarness, tenant: GitTenant, project: Project
@@ -250,7 +246,7 @@ class BackendContract:
             assert harness.runs.get(second.id).state is RunState.QUEUED
             paused.go()
         assert harness.execute(second.id).outcome is Outcome.UNCHANGED
-        assert pulls(tenant, project) == 1
+        assert tenant.pulls(project) == 1
 
     def test_one_scenario_gives_the_same_rows_and_reports(
         self, harness: BackendHarness, tenant: GitTenant, project: Project

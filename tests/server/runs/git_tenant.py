@@ -104,6 +104,10 @@ class GitTenant:
         """A local edit."""
         self.store(project).put(AssetPath(path), content)
 
+    def pulls(self, project: Project) -> int:
+        """How many pulls a project's log has."""
+        return len(self.store(project).log())
+
     def contents(self, project: Project) -> dict[str, bytes]:
         """The contents of a project, by path."""
         store = self.store(project)

@@ -16,8 +16,8 @@ from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
 from towline_server.loops import ChangeSignal
 from towline_server.runs.domain import BackendName
-from towline_server.runs.execute import Boundary, Tools, pass_boundary
-from towline_server.runs.fetching import FetchRevision, FetchTarget, Repositories, SharedFetches
+from towline_server.runs.execute import Tools
+from towline_server.runs.fetching import FetchTarget, Repositories, SharedFetches
 from towline_server.runs.heartbeat import Heartbeat
 from towline_server.runs.queue import Leases, NotTaken
 from towline_server.runs.service import Runs
@@ -71,17 +71,14 @@ def open_inline(
     sealer: Sealer,
     cache_dir: Path,
     *,
-    fetcher: FetchRevision = fetch_here,
     limits: Limits = Limits(total_seconds=60),
-    boundary: Boundary = pass_boundary,
 ) -> Runs:
     """Return the runs of a database; they are fetched from any address."""
     tools = Tools(
         database=database,
         leases=Leases(database),
         repositories=Repositories(database, sealer, cache_dir, schemes=ALL_SCHEMES, limits=limits),
-        fetches=SharedFetches(fetcher, now=database.now),
+        fetches=SharedFetches(fetch_here, now=database.now),
         changes=ChangeSignal(),
-        boundary=boundary,
     )
     return Runs(database, Backends([InlineBackend(tools)]), changes=tools.changes)

@@ -165,14 +165,13 @@ class Runner:
                 self.worker().execute(run_id)
             self.pass_on()
 
-    def work_windows(self, most: int | None = None) -> None:
-        """Execute the windows that wait, in the queue's order; no more than ``most``."""
+    def work_windows(self) -> None:
+        """Execute the windows that wait, in the queue's order."""
         by_windows = select(RunRow.id).where(RunRow.windows_pulled.is_not(None))
         waiting = RunRow.backend == BackendName.NATIVE, RunRow.parent_id.in_(by_windows)
         worker = self.worker()
-        while most != 0 and (lease := worker.take_next(*waiting)) is not None:
+        while (lease := worker.take_next(*waiting)) is not None:
             worker.execute_leased(lease)
-            most = None if most is None else most - 1
 
     def end(self, lease: Lease) -> None:
         """End a run that was taken."""

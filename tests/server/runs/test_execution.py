@@ -89,17 +89,6 @@ def test_progress_never_falls(runner: Runner, project: Project):
 # --- cancel -----------------------------------------------------------------------------------
 
 
-def test_a_run_that_waits_is_cancelled_at_once(runner: Runner, tenant: GitTenant, project: Project):
-    run = runner.runs.request(project.id)
-    ended = runner.runs.cancel(run.id, by="me", reason="why")
-    assert (ended.state, ended.result_class) == (RunState.CANCELLED, ResultClass.CANCELLED)
-    assert ended.cancellation is not None
-    assert (ended.cancellation.by, ended.cancellation.reason) == ("me", "why")
-    assert runner.worker().execute(run.id) is NotTaken.ENDED
-    assert runner.runs.cancel(run.id, by="you") == ended
-    assert tenant.contents(project) == {}
-
-
 @pytest.mark.parametrize("boundary", BEFORE_THE_COMMIT)
 def test_a_run_is_cancelled_before_its_commit_point(
     boundary: str, runner: Runner, tenant: GitTenant, project: Project

@@ -166,20 +166,6 @@ def test_a_plan_that_undoes_is_no_pull(runner: Runner, tenant: GitTenant, projec
     assert tenant.contents(project) == {"a": b"1", "b": b"1"}
 
 
-def test_a_lapsed_claim_changes_nothing(runner: Runner, tenant: GitTenant, project: Project):
-    claim = ask(runner, project)
-    plan, contents = planned(claim.work)
-    runner.lapse()
-    runner.reaper.sweep()
-    with pytest.raises(LeaseLost):
-        runner.external.complete(claim.run.id, claim.token, dump_plan(plan), contents)
-    assert tenant.contents(project) == {}
-    assert runner.runs.get(claim.run.id).reason_code is ReasonCode.LEASE_LOST
-    again = runner.external.claim("other", tenant_id=tenant.tenant_id)
-    assert again is not None
-    assert again.run.attempts.previous_id == claim.run.id
-
-
 def test_a_stale_plan_may_be_made_again(runner: Runner, tenant: GitTenant, project: Project):
     runner.worker().execute(runner.runs.request(project.id).id)
     tenant.commit(a=b"2", b=b"1")

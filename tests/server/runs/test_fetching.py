@@ -225,21 +225,6 @@ def test_what_is_not_foreseen_is_named_and_its_traceback_logged_without_what_it_
     assert idle(process) == []
 
 
-def test_a_cancelled_process_stops_its_git(
-    git_server: GitServer, remote: GitRepository, tmp_path: Path
-):
-    remote.commit({"a": b"1"})
-    git_server.trouble = StaysSilent()
-    token = threading.Event()
-
-    class UntilAsked:
-        def is_set(self) -> bool:
-            return token.is_set() or bool(git_server.tally.requests)
-
-    with pytest.raises(Cancelled):
-        FetchProcess(networks=LOOPBACK)(of(git_server, tmp_path), Watch(cancel=UntilAsked()))
-
-
 def idle(process: FetchProcess) -> list[int]:
     """The children that wait for something to fetch."""
     return [child._process.pid for child in process._children._idle]

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import delete
 
-from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from tests.server.sql_log import statements
 from towline_server.projects.tables import ProjectRow
@@ -25,11 +24,6 @@ class LookedFollowers(Followers):
 
     def _start(self) -> None:
         pass
-
-
-@pytest.fixture
-def runner(tenant: GitTenant) -> Runner:
-    return Runner(tenant)
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import func, select
 
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.processes import LONG, Workers, runs_elsewhere, workers
 from tests.server.runs.runner import BOUNDARIES, Runner
 from towline.remotes.windows import Window
-from towline_server.projects.asset_tables import PullRow
 from towline_server.projects.domain import Project
 from towline_server.runs.domain import RunRequest, WindowCount
 from towline_server.runs.service import Runs
@@ -29,21 +27,6 @@ def runs(tenant: GitTenant) -> Runs:
     return runs_elsewhere(tenant)
 
 
-def pulls(tenant: GitTenant, project: Project) -> int:
-    with tenant.database.reading() as session:
-        query = select(func.count()).select_from(PullRow).where(PullRow.project_id == project.id)
-        return session.scalar(query) or 0
-
-
-def test_a_run_is_executed(tenant: GitTenant, processes: Workers, runs: Runs, project: Project):
-    asked = runs.request(project.id)
-    processes.start()
-    run = runs.wait(asked.id, LONG)
-    assert (run.state, run.outcome) == (RunState.SUCCEEDED, Outcome.CHANGED)
-    assert tenant.contents(project) == {"a": b"1", "b": b"1"}
-    assert pulls(tenant, project) == 1
-
-
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_a_killed_run_goes_on(
     boundary: str, tenant: GitTenant, processes: Workers, runs: Runs, project: Project
@@ -58,7 +41,7 @@ def test_a_killed_run_goes_on(
     run = runs.wait(asked.id, LONG)
     assert (run.id, run.state, run.attempts.number) == (asked.id, RunState.SUCCEEDED, 1)
     assert tenant.contents(project) == {"a": b"1", "b": b"1"}
-    assert (run.pull, pulls(tenant, project)) == (1, 1)
+    assert (run.pull, tenant.pulls(project)) == (1, 1)
     again = runs.wait(runs.request(project.id).id, LONG)
     assert again.outcome is Outcome.UNCHANGED
 
@@ -101,7 +84,7 @@ def test_another_worker_takes_over(
     assert (lost.state, lost.reason_code) == (RunState.FAILED, ReasonCode.HEARTBEAT_TIMEOUT)
     assert lost.will_be_retried
     assert [each.id for each in runs.attempts(run.id)] == [asked.id, run.id]
-    assert pulls(tenant, project) == 1
+    assert tenant.pulls(project) == 1
 
 
 def test_a_stalled_worker_changes_nothing_when_it_wakes(
@@ -120,7 +103,7 @@ def test_a_stalled_worker_changes_nothing_when_it_wakes(
     first.go()
     first.shut_down()
     assert tenant.contents(project) == {"a": b"edited since", "b": b"1"}
-    assert pulls(tenant, project) == 1
+    assert tenant.pulls(project) == 1
     assert runs.get(asked.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT
 
 
@@ -140,7 +123,7 @@ def test_a_shutdown_releases_runs(
     if run.reason_code is not None:
         assert run.reason_code is ReasonCode.WORKER_SHUTDOWN
         assert last.attempts.auto_resumes == 0
-    assert pulls(tenant, project) == 1
+    assert tenant.pulls(project) == 1
 
 
 def test_a_run_that_keeps_losing_its_executor_ends(

@@ -14,7 +14,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from tests.server.otlp_collector import collecting
-from tests.server.runs.backend_contract import BackendContract, pulls, rows
+from tests.server.runs.backend_contract import BackendContract, rows
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
 from tests.server.runs.temporal_harness import TemporalHarness, await_until
@@ -150,7 +150,7 @@ def test_a_workflow_that_is_cancelled_cancels_its_run(
     assert (found.state, found.reason_code) == (RunState.CANCELLED, ReasonCode.USER_CANCELLED)
     assert found.cancellation is not None
     assert found.cancellation.by == "temporal"
-    assert pulls(tenant, project) == 0
+    assert tenant.pulls(project) == 0
     save(harness, run, f"cancelled-{phase}")
 
 
@@ -188,7 +188,7 @@ def test_the_next_step_is_done_by_another_worker_where_the_first_is_gone(
         assert harness.execute(again).outcome is Outcome.CHANGED
         paused.go()
     remote(harness, run, RemoteState.ENDED)
-    assert pulls(tenant, project) == 1
+    assert tenant.pulls(project) == 1
     save(harness, run, "lost")
 
 
