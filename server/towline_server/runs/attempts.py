@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy import ColumnElement, Select, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from towline.codec import encode
@@ -74,29 +74,38 @@ def find_target(
         QueueFull: ``most_waiting`` runs of its tenant wait.
         InvalidValue: an external executor cannot read what the project is bound to.
     """
+    full = _is_full(ProjectRow.tenant_id, backend, most_waiting).label("full")
+    query = select_targets().add_columns(full, clock(session).label("now"))
+    found = session.execute(query.where(ProjectRow.id == project_id)).first()
+    row = existing(found, "project")
+    if row.provider is not None:
+        check_readable(backend, Provider(row.provider))
+    if row.full:
+        raise QueueFull(allowed=most_waiting, retry_after=FULL_SECONDS)
+    return target_of(row), row.now
+
+
+def select_targets() -> Select[Any]:
+    """Select what `target_of` reads of each project, and lock it against deletion."""
     project, binding, connection = ProjectRow, BindingRow, ConnectionRow
-    query = (
-        select(project.tenant_id, project.base, connection.id, connection.url, connection.provider)
-        .add_columns(_is_full(project.tenant_id, backend, most_waiting), clock(session))
+    return (
+        select(project.id, project.tenant_id, project.base)
+        .add_columns(binding.connection_id, connection.url, connection.provider)
         .outerjoin(binding, binding.project_id == project.id)
         .outerjoin(connection, connection.id == binding.connection_id)
-        .where(project.id == project_id)
         .with_for_update(read=True, key_share=True, of=project)
     )
-    found = existing(session.execute(query).first(), "project")
-    tenant_id, base, connection_id, url, provider, full, at = found
-    if provider is not None:
-        check_readable(backend, Provider(provider))
-    if full:
-        raise QueueFull(allowed=most_waiting, retry_after=FULL_SECONDS)
-    target = RunTarget(
-        project_id=project_id,
-        tenant_id=tenant_id,
-        connection_id=connection_id,
-        url=url,
-        is_initial=base is None,
+
+
+def target_of(row: Any) -> RunTarget:
+    """Return what new runs take from a project, of a row of `select_targets`."""
+    return RunTarget(
+        project_id=row.id,
+        tenant_id=row.tenant_id,
+        connection_id=row.connection_id,
+        url=row.url,
+        is_initial=row.base is None,
     )
-    return target, at
 
 
 def check_readable(backend: BackendName, provider: Provider) -> None:

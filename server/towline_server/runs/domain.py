@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from towline.content_rules import ContentMode
@@ -199,21 +199,6 @@ class RemoteRun:
     """More about the state, in the orchestrator's own words; JSON, without the key ``state``."""
     heartbeat_at: datetime | None = None
     """When its executor reported to the orchestrator last."""
-
-    @classmethod
-    def stored(
-        cls,
-        ref: str | None,
-        url: str | None,
-        status: Mapping[str, Any] | None,
-        heartbeat_at: datetime | None,
-    ) -> Self | None:
-        """Return what was stored; None: no orchestrator has been given the run."""
-        if ref is None or status is None:
-            return None
-        details = {name: value for name, value in status.items() if name != "state"}
-        state = RemoteState(status["state"])
-        return cls(ref=ref, url=url, state=state, details=details, heartbeat_at=heartbeat_at)
 
     @property
     def status(self) -> dict[str, Any]:

@@ -22,10 +22,9 @@ from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.failures import passes
 from towline_server.db.session import Database
 from towline_server.loops import Backoff
-from towline_server.projects.connection_tables import BindingRow, ConnectionRow
 from towline_server.projects.tables import ProjectRow
 
-from .attempts import Batch, RunTarget, rows_of
+from .attempts import Batch, RunTarget, rows_of, select_targets, target_of
 from .domain import BackendName, Trigger, TriggeredBy
 from .schedule_tables import ScheduleRow
 from .schedules import ScheduleSpec, spec_of
@@ -142,28 +141,10 @@ def _targets(
     session: Session, project_ids: set[UUID]
 ) -> tuple[Mapping[UUID, RunTarget], Mapping[UUID, Mapping[str, object]]]:
     """Lock projects against deletion; return what runs take from each, and its kinds."""
-    project, binding, connection = ProjectRow, BindingRow, ConnectionRow
-    query = (
-        select(project.id, project.tenant_id, project.base, project.kinds)
-        .add_columns(binding.connection_id, connection.url)
-        .outerjoin(binding, binding.project_id == project.id)
-        .outerjoin(connection, connection.id == binding.connection_id)
-        .where(project.id.in_(project_ids))
-        .order_by(project.id)
-        .with_for_update(read=True, key_share=True, of=project)
-    )
-    found = session.execute(query).all()
-    targets = {
-        row.id: RunTarget(
-            project_id=row.id,
-            tenant_id=row.tenant_id,
-            connection_id=row.connection_id,
-            url=row.url,
-            is_initial=row.base is None,
-        )
-        for row in found
-    }
-    return targets, {row.id: row.kinds for row in found}
+    project = ProjectRow
+    query = select_targets().add_columns(project.kinds).where(project.id.in_(project_ids))
+    found = session.execute(query.order_by(project.id)).all()
+    return {row.id: target_of(row) for row in found}, {row.id: row.kinds for row in found}
 
 
 def _locked(session: Session, due: Mapping[UUID, UUID], now: datetime) -> Sequence[ScheduleRow]:

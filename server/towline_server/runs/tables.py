@@ -298,12 +298,7 @@ def _listed(row: RunRow) -> domain.Run:
             id=row.executor_id,
             heartbeat_at=row.heartbeat_at,
             lease_until=row.lease_until,
-            remote=domain.RemoteRun.stored(
-                row.backend_run_ref,
-                row.backend_run_url,
-                row.backend_status,
-                row.backend_heartbeat_at,
-            ),
+            remote=_remote(row),
         ),
         cancellation=_cancellation(row),
         created_at=row.created_at,
@@ -337,6 +332,18 @@ def lease_of(row: RunRow, token: str, inputs: Inputs | None = None) -> domain.Le
         parent_id=row.parent_id,
         token=token,
         inputs=inputs,
+    )
+
+
+def _remote(row: RunRow) -> domain.RemoteRun | None:
+    if row.backend_run_ref is None or row.backend_status is None:
+        return None
+    return domain.RemoteRun(
+        ref=row.backend_run_ref,
+        url=row.backend_run_url,
+        state=domain.RemoteState(row.backend_status["state"]),
+        details={key: value for key, value in row.backend_status.items() if key != "state"},
+        heartbeat_at=row.backend_heartbeat_at,
     )
 
 

@@ -68,17 +68,19 @@ class PrefectOrchestrator:
 
     def start(self, run_id: UUID) -> RemoteRun:
         """Make the flow run of a run, or return the one that was made before."""
-        try:
-            return self._remote(self._created(run_id, self._deployment()))
-        except Missing:
-            # It was deleted there since.
-            with self._lock:
-                self._deployment_id = None
-        try:
-            return self._remote(self._created(run_id, self._deployment()))
-        except Missing:
-            problem = "its deployment was deleted while it was made"
-            raise OrchestratorUnavailable(orchestrator="Prefect", problem=problem) from None
+        name, command = str(run_id), f"{self._settings.command} --backend prefect {run_id}"
+        for _ in range(2):
+            try:
+                made = self.api.create_flow_run(
+                    self._deployment(), name=name, key=name, command=command
+                )
+                return self._remote(made)
+            except Missing:
+                # It was deleted there since.
+                with self._lock:
+                    self._deployment_id = None
+        problem = "its deployment was deleted while it was made"
+        raise OrchestratorUnavailable(orchestrator="Prefect", problem=problem)
 
     def find(self, ref: str) -> RemoteRun | None:
         """Return a run by its flow run's id; None: Prefect does not have it (any more)."""
@@ -101,12 +103,6 @@ class PrefectOrchestrator:
             self.api.set_state(UUID(ref), _ENDS[state], f"run {state}")
 
     # --- parts --------------------------------------------------------------------------------
-
-    def _created(self, run_id: UUID, deployment_id: UUID) -> FlowRun:
-        command = f"{self._settings.command} --backend prefect {run_id}"
-        return self.api.create_flow_run(
-            deployment_id, name=str(run_id), key=str(run_id), command=command
-        )
 
     def _deployment(self) -> UUID:
         with self._lock:
