@@ -66,8 +66,7 @@ def test_a_stream_goes_over_to_the_next_attempt(api: ApiClient):
     api.tenant.commit(a=b"1")
     run = api.runner.runs.request(api.project.id)
     with api.runner.paused(run.id, "comparing"):
-        api.runner.lapse()
-        api.runner.reaper.sweep()
+        api.runner.lose()
     lost = api.runner.runs.get(run.id)
     assert lost.attempts.next_id is not None
     api.runner.worker("two").execute(lost.attempts.next_id)

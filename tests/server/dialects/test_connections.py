@@ -225,8 +225,7 @@ def test_a_lost_sync_waits_to_be_tried_again(
     key = queueing_api.key(Role.WRITER, tenant.project(kinds=ONE_KIND))
     [asked] = _sync(queueing_api, key).json()
     with runner.paused(runner.native.submitted[0], "comparing"):
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
         waiting = _get(queueing_api, key, asked["id"])
         assert (waiting["status"], waiting["attempt"]) == ("pending_retry", 1)
         assert waiting["error"] == "the executor stopped answering"
@@ -259,8 +258,7 @@ def test_a_lost_sync_is_cancelled_by_its_first_id(
     key = queueing_api.key(Role.WRITER, tenant.project(kinds=ONE_KIND))
     [asked] = _sync(queueing_api, key).json()
     with runner.paused(runner.native.submitted[0], "comparing"):
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
         assert _cancel(queueing_api, key, asked["id"])["status"] == "cancelled"
 
 
@@ -289,8 +287,7 @@ def test_a_sync_that_is_tried_again_shows_its_last_attempt(
     waiting = _get(queueing_api, key, asked)
     assert (waiting["status"], waiting["attempt"], waiting["completed_at"]) == ("queued", 1, None)
     with runner.paused(again.id, "comparing"):
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
         lost = _get(queueing_api, key, asked)
     assert (lost["status"], lost["attempt"]) == ("pending_retry", 2)
     assert lost["error"] == "the executor stopped answering" != failed["error"]

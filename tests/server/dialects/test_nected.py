@@ -156,8 +156,7 @@ def test_a_lost_task_waits_to_be_tried_again(shared: SharedProject, key: str):
     with shared.waiting() as client:
         task_id = started(client.post(PULL, headers=headers(key)))
         with shared.runner.paused(UUID(task_id), "comparing"):
-            shared.runner.lapse()
-            shared.runner.reaper.sweep()
+            shared.runner.lose()
             looked_at(client, key, task_id, "pending")
         with shared.runner.paused(shared.runner.native.submitted[-1], "comparing"):
             looked_at(client, key, task_id, "in-progress")

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import update
-
 from tests.server.descendants import descendants
 from tests.server.prefect_server import PrefectProcess, PrefectServer
 from tests.server.runs.backend_contract import Paused
@@ -28,7 +26,6 @@ from towline_server.runs.domain import BackendName, RemoteRun, Run
 from towline_server.runs.prefect.orchestrator import PrefectOrchestrator
 from towline_server.runs.service import Runs
 from towline_server.runs.states import ReasonCode
-from towline_server.runs.tables import RunRow
 from towline_server.runs.worker import Backends
 
 
@@ -132,9 +129,7 @@ class PrefectHarness:
 
     def look(self) -> None:
         """A server looks at every run that Prefect has, be it due or not."""
-        with self.tenant.database.writing() as session:
-            due = update(RunRow).where(RunRow.backend_due_at.is_not(None))
-            session.execute(due.values(backend_due_at=RunRow.created_at))
+        self.runner.make_due()
         self.backend.follow_due()
 
     def flow_run(self, run_id: UUID) -> dict[str, Any]:
@@ -184,8 +179,7 @@ class PrefectHarness:
     def lose(self) -> None:
         assert self.paused_now is not None
         self.paused_now.send_signal(signal.SIGSTOP)
-        self.runner.lapse()
-        self.runner.reaper.sweep()
+        self.runner.lose()
 
     def resume(self, run_id: UUID, paused: Paused) -> Run:
         assert self.paused_now is not None

@@ -187,6 +187,17 @@ class Runner:
                 .values(lease_until=RunRow.created_at)
             )
 
+    def lose(self) -> None:
+        """Let every lease run out, and end the runs of the executors that were lost."""
+        self.lapse()
+        self.reaper.sweep()
+
+    def make_due(self) -> None:
+        """Have orchestrators asked about every run that they have, be it due or not."""
+        with self.tenant.database.writing() as session:
+            due = update(RunRow).where(RunRow.backend_due_at.is_not(None))
+            session.execute(due.values(backend_due_at=RunRow.created_at))
+
     def age(self, seconds: float) -> None:
         """Make everything that happened to runs happen so much earlier."""
         with self.tenant.database.writing() as session:

@@ -147,8 +147,7 @@ class TemporalHarness:
             paused.go()
 
     def lose(self) -> None:
-        self.runner.lapse()
-        self.runner.reaper.sweep()
+        self.runner.lose()
 
     def resume(self, run_id: UUID, paused: Paused) -> Run:
         assert isinstance(paused, PausedWorker)

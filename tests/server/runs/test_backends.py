@@ -66,8 +66,7 @@ class NativeHarness:
             paused.go()
 
     def lose(self) -> None:
-        self._runner.lapse()
-        self._runner.reaper.sweep()
+        self._runner.lose()
 
     def resume(self, run_id: UUID, paused: Paused) -> Run:
         assert self._runner.worker("one").execute(run_id) is None
@@ -139,8 +138,7 @@ class ExternalHarness:
         claimed.go()
 
     def lose(self) -> None:
-        self._runner.lapse()
-        self._runner.reaper.sweep()
+        self._runner.lose()
 
     def resume(self, run_id: UUID, paused: Paused) -> Run:
         paused.go()

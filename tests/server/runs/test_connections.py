@@ -59,8 +59,7 @@ def test_one_connection_is_enough(tenant: GitTenant, runner: Runner):
     claim = runner.external.claim("elsewhere", tenant_id=tenant.tenant_id)
     assert claim is not None
     assert claim.run.id == elsewhere.id
-    runner.lapse()
-    runner.reaper.sweep()
+    runner.lose()
     plans = Plans(tenant.database, runner.repositories, runner.fetches)
     assert len(plans.conflicts(project.id, fresh=True).conflicts) == 1
     made = plans.make(project.id, RunRequest(on_conflict=OnConflict.THEIRS))

@@ -103,8 +103,7 @@ def test_a_run_whose_lease_lapsed_meanwhile_is_left_to_another(runner: Runner):
     def sleep(seconds: float) -> None:
         full_disk.sleep(seconds)
         if not full_disk.is_full:
-            runner.lapse()
-            runner.reaper.sweep()
+            runner.lose()
 
     runner.worker(gate=full_disk, sleep=sleep).execute(run.id)
     assert runner.runs.get(run.id).reason_code is ReasonCode.HEARTBEAT_TIMEOUT

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
 
 from tests.server.runs.git_tenant import GitTenant
 from tests.server.runs.runner import Runner
@@ -36,9 +35,7 @@ class Delegated:
 
     def look(self) -> None:
         """A server looks at every run that the orchestrator has or may have, be it due or not."""
-        with self.runner.tenant.database.writing() as session:
-            due = update(RunRow).where(RunRow.backend_due_at.is_not(None))
-            session.execute(due.values(backend_due_at=RunRow.created_at))
+        self.runner.make_due()
         self.backend.follow_due()
 
     def remote(self, run: Run) -> RemoteRun:

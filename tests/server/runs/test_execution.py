@@ -180,8 +180,7 @@ def test_a_cancelled_run_whose_executor_died_ends_cancelled(runner: Runner, proj
     run = runner.runs.request(project.id)
     runner.leases.take(run.id, "dead")
     runner.runs.cancel(run.id)
-    runner.lapse()
-    runner.reaper.sweep()
+    runner.lose()
     assert runner.runs.get(run.id).state is RunState.CANCELLED
     assert runner.runs.get(run.id).attempts.next_id is None
 
@@ -214,8 +213,7 @@ def test_an_executor_that_lost_its_run_changes_nothing(
 ):
     run = runner.runs.request(project.id)
     with runner.paused(run.id, boundary, "stalled"):
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
         following = runner.native.submitted[-1]
         assert runner.worker("awake").execute(following) is None
         tenant.edit(project, "a", b"edited since")
@@ -239,8 +237,7 @@ def test_a_heartbeat_finds_that_its_run_was_lost(runner: Runner, project: Projec
         worker.heartbeat.renew()
         runner.reaper.sweep()
         assert runner.runs.get(run.id).state is RunState.FETCHING
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
         worker.heartbeat.renew()
         assert token.why is Stop.LOST
 

@@ -128,8 +128,7 @@ def test_a_part_of_a_run_is_cancelled_while_another_one_says_what_it_pulls(
 ):
     run = runner.runs.request_fan_out(project.id, ["rule", "task"])
     held(runner, runner.children(run.id)[1].id)
-    runner.lapse()
-    runner.reaper.sweep()
+    runner.lose()
     # The new attempt's row comes after that of the whole.
     first, second = runner.children(run.id)
     lease, database = held(runner, first.id), runner.tenant.database

@@ -77,8 +77,7 @@ def test_attempts_go_together_and_what_goes_on_stays(
 ):
     lost = runner.runs.request(project.id)
     with runner.paused(lost.id, "comparing"):
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
     following = runner.runs.get(lost.id).attempts.next_id
     assert following is not None
     old.prune()

@@ -299,8 +299,7 @@ def test_a_window_whose_executor_is_lost_is_pulled_by_another_attempt(
     runner.worker().execute(runner.native.submitted.pop(0))
     second = runner.children(run.id)[1]
     assert isinstance(runner.leases.take(second.id, "dead"), Lease)
-    runner.lapse()
-    runner.reaper.sweep()
+    runner.lose()
     assert not runner.runs.get(run.id).is_terminal
     runner.work()
     ended = runner.runs.get(run.id)

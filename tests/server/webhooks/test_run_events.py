@@ -171,8 +171,7 @@ def test_an_attempt_that_was_lost_names_the_one_that_takes_its_place(
     tenant.commit(rules__a=b"1")
     run = runner.runs.request(tenant.project().id)
     with runner.paused(run.id, "comparing"):
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
         runner.reaper.sweep()
         [event] = events(tenant)
     assert len(events(tenant)) == 1, "the lost executor announces nothing"

@@ -172,8 +172,7 @@ def _stopped(company: Company, tenant: GitTenant) -> None:
     lost = company.queue()
     for number in range(4):
         assert isinstance(runner.leases.take(runner.native.submitted[-1], str(number)), Lease)
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
     assert company.look(lost) == "InternalError"
     runner.native.submitted.clear()
 

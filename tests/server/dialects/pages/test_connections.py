@@ -84,8 +84,7 @@ def test_the_whole_dialect(
     for phase in PHASES[:-1]:
         with runner.paused(run_id, phase):
             look(first, "running")
-            runner.lapse()
-            runner.reaper.sweep()
+            runner.lose()
             look(first, "pending_retry")
         run_id = runner.native.submitted[-1]
     with runner.paused(run_id, PHASES[-1]):

@@ -146,8 +146,7 @@ def _lost_too_often(task_id: str, runner: Runner) -> str:
     """A task whose executors were lost, each of them; a client polls it by the first."""
     for number in range(4):
         assert isinstance(runner.leases.take(runner.native.submitted[-1], str(number)), Lease)
-        runner.lapse()
-        runner.reaper.sweep()
+        runner.lose()
     runner.native.submitted.clear()
     return task_id
 

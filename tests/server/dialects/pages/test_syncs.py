@@ -253,8 +253,7 @@ def _stops(runs: SyncRuns) -> None:
     assert runs.look(again["id"])["resultReasonCode"] == "user_cancelled"
     lost = runs.trigger(sync)
     assert isinstance(syncs.runner.leases.take(UUID(lost), "lost"), Lease)
-    syncs.runner.lapse()
-    syncs.runner.reaper.sweep()
+    syncs.runner.lose()
     following = runs.look(lost)["nextAttemptRunId"]
     assert runs.look(lost)["resultReasonCode"] == "heartbeat_timeout"
     assert runs.look(following)["triggeredBy"] == "auto_resume"
