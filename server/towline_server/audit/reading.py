@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -21,6 +21,7 @@ from .tables import AuditEventRow
 CURSOR_PATTERN = r"^[0-9]{1,17}-[0-9a-f]{32}$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +62,6 @@ class AuditFilter:
     after: str | None = None
     """The cursor of the event before the first one."""
 
-    def following(self, event: AuditEvent) -> Self:
-        """Return the same from an event on."""
-        return replace(self, after=event.cursor)
-
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """Yield what a row has to fulfil. Raises InvalidValue: ``after`` is no cursor."""
         row = AuditEventRow
@@ -96,17 +93,15 @@ def events(session: Session, wanted: AuditFilter, limit: int) -> tuple[AuditEven
     return tuple(_event(each) for each in session.scalars(query))
 
 
-def every_event(
-    database: Database, wanted: AuditFilter, *, some: int = 500
-) -> Iterator[AuditEvent]:
+def every_event(database: Database, wanted: AuditFilter) -> Iterator[AuditEvent]:
     """Yield all events, in short transactions. Raises InvalidValue."""
     while True:
         with database.reading() as session:
-            found = events(session, wanted, some)
+            found = events(session, wanted, _AT_ONCE)
         yield from found
-        if len(found) < some:
+        if len(found) < _AT_ONCE:
             return
-        wanted = wanted.following(found[-1])
+        wanted = replace(wanted, after=found[-1].cursor)
 
 
 def _place(cursor: str) -> tuple[datetime, UUID]:

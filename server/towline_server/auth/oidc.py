@@ -74,7 +74,6 @@ class OidcProvider:
     """Empty: a public client, for whom PKCE is enough."""
     name: str
     """What the link on the sign-in page calls it."""
-    scope: str = "openid email"
     _found: _Endpoints | None = field(default=None, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
@@ -84,7 +83,7 @@ class OidcProvider:
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": redirect_uri,
-            "scope": self.scope,
+            "scope": "openid email",
             "state": pending.state,
             "nonce": pending.nonce,
             "code_challenge": pending.challenge,

@@ -63,9 +63,9 @@ def _environment() -> Environment:
     return made
 
 
-def ago(moment: datetime, now: datetime | None = None) -> str:
+def ago(moment: datetime) -> str:
     """Return how long ago a moment is, or how far ahead, in its largest unit."""
-    seconds = int(((now or datetime.now(UTC)) - moment).total_seconds())
+    seconds = int((datetime.now(UTC) - moment).total_seconds())
     past, seconds = seconds >= 0, abs(seconds)
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:

@@ -134,29 +134,28 @@ def _silent(line: socket.socket, done: threading.Event) -> None:
     done.wait()
 
 
-def _drop_by_drop(line: socket.socket, done: threading.Event) -> None:
-    line.recv(65536)
-    line.sendall(b"HTTP/1.1 200 OK\r\n")
-    while not done.wait(0.02):
-        try:
-            line.sendall(b"X-More: 1\r\n")
-        except OSError:
-            return
+def _dripping(first: bytes, drop: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """An answer that goes on and on."""
+
+    def respond(line: socket.socket, done: threading.Event) -> None:
+        line.recv(65536)
+        line.sendall(first)
+        while not done.wait(0.02):
+            try:
+                line.sendall(drop)
+            except OSError:
+                return
+
+    return respond
 
 
-def _drop_of_tls(line: socket.socket, done: threading.Event) -> None:
-    # A record that goes on and on.
-    line.recv(65536)
-    line.sendall(b"\x16\x03\x03\x3f\xff")
-    while not done.wait(0.02):
-        try:
-            line.sendall(b"\x02")
-        except OSError:
-            return
+_HTTP = _dripping(b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n")
+_TLS = _dripping(b"\x16\x03\x03\x3f\xff", b"\x02")
+"""A record of TLS."""
 
 
 @pytest.mark.parametrize(
-    ("scheme", "respond"), [("http", _silent), ("http", _drop_by_drop), ("https", _drop_of_tls)]
+    ("scheme", "respond"), [("http", _silent), ("http", _HTTP), ("https", _TLS)]
 )
 def test_a_slow_receiver_is_cut_off(
     scheme: str, respond: Callable[[socket.socket, threading.Event], None]
@@ -221,11 +220,8 @@ def test_an_untrusted_certificate_is_refused(safe_receiver: Receiver):
 def test_a_trusted_certificate_is_for_its_host_alone(
     safe_receiver: Receiver, authority: CertificateAuthority
 ):
-    sender = replace(
-        SENDER,
-        tls=ssl.create_default_context(cafile=str(authority.file)),
-        lookup=lambda *_: ["127.0.0.1"],
-    )
+    trusted = ssl.create_default_context(cafile=str(authority.file))
+    sender = replace(SENDER, tls=trusted, lookup=lambda *_: ["127.0.0.1"])
     assert _send(safe_receiver.url(), sender).result is Result.DELIVERED
     other = _send(safe_receiver.url(host="other.example"), sender)
     assert other == Answer(result=Result.TLS_FAILED)

@@ -11,6 +11,7 @@ from towline import Limits, Plan, PullOptions, Report, Watch, plan_pull, pull
 from towline.kinds import Kinds
 from towline.model import AssetPath
 from towline.names import NamePolicy
+from towline.records import AssetRecord
 from towline.remotes.memory import MemoryRemote
 from towline.testing.plans import now
 from towline_server.db import Database
@@ -51,6 +52,12 @@ class PulledProject:
         if files:
             self.remote.commit(files)
         return plan_pull(self.store, self.remote, options=POLICY)
+
+    def record(self, path: AssetPath) -> AssetRecord:
+        """The asset that is at a path."""
+        found = now(self.store).at(path)
+        assert found is not None, path
+        return found
 
     def contents(self) -> dict[str, bytes]:
         """The content of each asset, by path."""

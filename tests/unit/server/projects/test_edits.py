@@ -7,7 +7,7 @@ import pytest
 from tests.databases import everything
 from towline.errors import InvalidPath, UnknownAssets
 from towline.kinds import Kind, Kinds
-from towline.model import AssetId, AssetPath, Digest
+from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
 from towline.testing.plans import now
 from towline_server.db import Database
@@ -25,26 +25,20 @@ def here(database: Database) -> PulledProject:
 
 def test_a_new_asset_has_an_id_of_its_own_and_its_bytes(here: PulledProject):
     asset_id = here.store.put(A, ONE, executable=True)
-    record = now(here.store).at(A)
-    assert record is not None
+    record = here.record(A)
+    assert (record.id, record.kind) == (asset_id, "file")
     assert record.ours is not None
-    assert (record.id, record.kind, record.ours.executable) == (asset_id, "file", True)
+    assert record.ours.executable
     assert (record.local_only, here.contents()) == (True, {"a": ONE})
 
 
 def test_writing_again_keeps_id_and_mode_and_lets_old_bytes_go(here: PulledProject):
     asset_id = here.store.put(A, ONE, executable=True)
     assert here.store.put(A, TWO) == asset_id
-    record = now(here.store).at(A)
-    assert record is not None
-    assert record.ours is not None
-    assert record.ours.executable
+    assert here.record(A).ours == AssetState(path=A, digest=Digest.of(TWO), executable=True)
     assert (here.contents(), here.store.read(Digest.of(ONE))) == ({"a": TWO}, None)
     here.store.put(A, TWO, executable=False)
-    record = now(here.store).at(A)
-    assert record is not None
-    assert record.ours is not None
-    assert not record.ours.executable
+    assert here.record(A).ours == AssetState(path=A, digest=Digest.of(TWO), executable=False)
 
 
 def test_bytes_stay_while_another_asset_has_them(here: PulledProject):
@@ -56,8 +50,7 @@ def test_bytes_stay_while_another_asset_has_them(here: PulledProject):
 
 def test_a_pulled_asset_keeps_its_id_when_it_moves(here: PulledProject):
     here.pull(a=ONE)
-    record = now(here.store).at(A)
-    assert record is not None
+    record = here.record(A)
     assert here.store.move(record.id, B) == record.id
     assert here.contents() == {"b": ONE}
     assert here.store.put(A, TWO) != record.id
@@ -74,8 +67,7 @@ def test_an_id_that_was_never_pulled_follows_the_path(here: PulledProject):
 
 def test_a_pulled_asset_that_is_deleted_stays_known(here: PulledProject):
     here.pull(a=ONE)
-    record = now(here.store).at(A)
-    assert record is not None
+    record = here.record(A)
     here.store.delete(record.id)
     known = now(here.store).with_id(record.id)
     assert known is not None
