@@ -61,6 +61,15 @@ class Settling:
         self.fetch()
         self.site.sign_in(self.site.keys[Role.WRITER])
 
+    def begin_with_renames(self) -> bytes:
+        """Rename one asset on both sides, to here.txt and to there.txt; its content."""
+        content = b"".join(b"line %d\n" % number for number in range(20))
+        old = "rules/old.txt"
+        self.begin({old: content}, {}, {old: None, "rules/there.txt": content})
+        store = self.site.tenant.store(self.site.project)
+        store.move(AssetId(self.id_of(old)), AssetPath("rules/here.txt"))
+        return content
+
     def fetch(self) -> None:
         self.site.services.plans.status(self.site.project.id, fresh=True)
 
@@ -93,7 +102,7 @@ class Settling:
         self.site.runner.work()
 
     def page(self, path: str) -> HtmlPage:
-        link = f"{self.at}/asset?id={quote(self.id_of(path), safe='')}"
+        link = self.link(path)
         assert link in self.site.get(self.at).links
         return self.site.get(link)
 
@@ -103,10 +112,15 @@ class Settling:
         assert record is not None
         return str(record.id)
 
-    def settle(self, path: str, **choice: str) -> HtmlPage:
+    def preview(self, path: str, status: int = 200, **choice: Any) -> HtmlPage:
+        """What the page shows of a choice."""
+        return HtmlPage(
+            self.site.send(self.page(path), f"{self.at}/preview", status, **choice).text
+        )
+
+    def settle(self, path: str, **choice: Any) -> HtmlPage:
         """Preview a choice and keep it; the preview."""
-        sent = self.site.send(self.page(path), f"{self.at}/preview", 200, **choice)
-        shown = HtmlPage(sent.text)
+        shown = self.preview(path, **choice)
         self.site.send(shown, f"{self.at}/keep")
         return shown
 
@@ -155,10 +169,9 @@ def test_a_pull_makes_what_the_preview_showed(settling: Settling):
 
 
 def test_an_edited_content_must_be_of_the_assets_format(settling: Settling):
-    action = f"{settling.at}/preview"
-    bad = settling.site.send(settling.page("rules/a.json"), action, 400, how="content", content="{")
+    bad = settling.preview("rules/a.json", 400, how="content", content="{")
     assert "is no JSON any more" in bad.text
-    assert f"{settling.at}/keep" not in HtmlPage(bad.text).actions
+    assert f"{settling.at}/keep" not in bad.actions
     settling.settle("rules/a.json", how="content", content='{\r\n"x": 9}')
     settling.settle("rules/t.txt", how="theirs")
     settling.pull()
@@ -167,14 +180,12 @@ def test_an_edited_content_must_be_of_the_assets_format(settling: Settling):
 
 
 def test_a_conflict_that_moved_meanwhile_is_not_settled(settling: Settling):
-    seen = settling.site.send(
-        settling.page("rules/t.txt"), f"{settling.at}/preview", 200, how="theirs"
-    )
+    seen = settling.preview("rules/t.txt", how="theirs")
     settling.push("rules/t.txt", b"again\n")
-    settling.site.services.plans.status(settling.site.project.id, fresh=True)
-    refused = settling.site.send(HtmlPage(seen.text), f"{settling.at}/keep", 409)
+    settling.fetch()
+    refused = settling.site.send(seen, f"{settling.at}/keep", 409)
     assert "theirs is another content now" in refused.text
-    assert not settling.site.services.plans.conflicts(settling.site.project.id).saved
+    assert settling.saved == []
 
 
 def test_all_of_a_list_take_a_side_and_one_is_cleared(settling: Settling):
@@ -227,9 +238,7 @@ def test_a_list_is_sent_again_only_once_it_has_changed(settling: Settling):
 
 
 def test_a_choice_is_saved_with_one_plan(settling: Settling, monkeypatch: pytest.MonkeyPatch):
-    shown = settling.site.send(
-        settling.page("rules/t.txt"), f"{settling.at}/preview", 200, how="ours"
-    )
+    shown = settling.preview("rules/t.txt", how="ours")
     planned, plan = [], settling.site.services.plans.conflicts
 
     def counted(*given: Any, **rest: Any) -> Conflicts:
@@ -237,7 +246,7 @@ def test_a_choice_is_saved_with_one_plan(settling: Settling, monkeypatch: pytest
         return plan(*given, **rest)
 
     monkeypatch.setattr(settling.site.services.plans, "conflicts", counted)
-    settling.site.send(HtmlPage(shown.text), f"{settling.at}/keep")
+    settling.site.send(shown, f"{settling.at}/keep")
     assert len(planned) == 1
     settling.site.send(
         settling.site.get(settling.at), f"{settling.at}/choose", scope="all", side="ours"
@@ -255,11 +264,6 @@ def test_a_reader_sees_a_conflict_without_choices(settling: Settling):
 # --- every sort of conflict -----------------------------------------------------------------------
 
 
-def preview(settling: Settling, path: str, status: int = 200, **choice: Any) -> HtmlPage:
-    page = settling.site.get(settling.link(path))
-    return HtmlPage(settling.site.send(page, f"{settling.at}/preview", status, **choice).text)
-
-
 def test_what_one_side_deleted_and_the_other_edited(empty: Settling):
     paths = ("rules/here.txt", "rules/there.txt")
     empty.begin(
@@ -267,36 +271,28 @@ def test_what_one_side_deleted_and_the_other_edited(empty: Settling):
         {"rules/here.txt": None, "rules/there.txt": b"ours\n"},
         {"rules/here.txt": b"theirs\n", "rules/there.txt": None},
     )
-    shown = preview(empty, "rules/there.txt", how="theirs")
+    shown = empty.settle("rules/there.txt", how="theirs")
     assert "The asset is deleted." in shown.text
-    empty.site.send(shown, f"{empty.at}/keep")
-    shown = preview(empty, "rules/here.txt", how="theirs")
+    shown = empty.settle("rules/here.txt", how="theirs")
     assert "+theirs" in shown.text
-    empty.site.send(shown, f"{empty.at}/keep")
     empty.pull()
     assert empty.site.tenant.contents(empty.site.project) == {"rules/here.txt": b"theirs\n"}
 
 
 def test_what_both_sides_added_is_settled_by_an_edited_content(empty: Settling):
     empty.begin({"rules/x": b"x"}, {"rules/new.txt": b"ours\n"}, {"rules/new.txt": b"theirs\n"})
-    shown = preview(empty, "rules/new.txt", how="content", content="both\r\n")
-    empty.site.send(shown, f"{empty.at}/keep")
+    empty.settle("rules/new.txt", how="content", content="both\r\n")
     empty.pull()
     assert empty.site.tenant.contents(empty.site.project)["rules/new.txt"] == b"both\n"
 
 
 def test_two_renames_of_one_asset_are_settled_by_a_side(empty: Settling):
-    tenant, project = empty.site.tenant, empty.site.project
-    content = b"".join(b"line %d\n" % number for number in range(20))
-    empty.begin({"rules/old.txt": content}, {}, {"rules/old.txt": None, "rules/there.txt": content})
-    store = tenant.store(project)
-    store.move(AssetId(empty.id_of("rules/old.txt")), AssetPath("rules/here.txt"))
+    empty.begin_with_renames()
     page = empty.site.get(empty.link("rules/here.txt"))
     assert 'name="content"' not in str(page.tags)
-    shown = HtmlPage(empty.site.send(page, f"{empty.at}/preview", 200, how="theirs").text)
-    empty.site.send(shown, f"{empty.at}/keep")
+    empty.settle("rules/here.txt", how="theirs")
     empty.pull()
-    assert list(tenant.contents(project)) == ["rules/there.txt"]
+    assert list(empty.site.tenant.contents(empty.site.project)) == ["rules/there.txt"]
 
 
 @pytest.mark.parametrize(
@@ -306,9 +302,8 @@ def test_a_content_that_no_page_shows_is_settled_by_a_side(
     empty: Settling, theirs: bytes, size: int
 ):
     empty.begin({"rules/x.bin": b"\0"}, {"rules/x.bin": b"\0ours"}, {"rules/x.bin": theirs})
-    shown = preview(empty, "rules/x.bin", how="theirs")
+    shown = empty.settle("rules/x.bin", how="theirs")
     assert f"A content of {size} bytes, which is not shown here." in shown.text
-    empty.site.send(shown, f"{empty.at}/keep")
     empty.pull()
     assert empty.content("rules/x.bin") == theirs
 
@@ -316,7 +311,7 @@ def test_a_content_that_no_page_shows_is_settled_by_a_side(
 def test_a_content_that_is_not_at_hand_has_no_size(empty: Settling):
     large = b"x" * (5 << 20)
     empty.begin({"rules/x.bin": b"\0"}, {"rules/x.bin": b"\0ours"}, {"rules/x.bin": large})
-    shown = preview(empty, "rules/x.bin", how="theirs")
+    shown = empty.preview("rules/x.bin", how="theirs")
     assert "A content, which is not shown here." in shown.text
 
 
@@ -328,13 +323,12 @@ def test_of_many_places_the_first_are_chosen_one_by_one_and_the_rest_together(em
     empty.begin({path: document(0)}, {path: document(1)}, {path: document(2)})
     page = empty.site.get(empty.link(path))
     assert "20 more places clash" in page.text
-    missing = preview(empty, path, 400, how="each", rest="theirs")
+    missing = empty.preview(path, 400, how="each", rest="theirs")
     assert "place 1" in missing.text
     first: dict[str, Any] = {f"choice-{number}": "ours" for number in range(100)}
-    unsaid = preview(empty, path, 400, how="each", **first)
+    unsaid = empty.preview(path, 400, how="each", **first)
     assert "place 101" in unsaid.text
-    shown = preview(empty, path, how="each", rest="theirs", **first)
-    empty.site.send(shown, f"{empty.at}/keep")
+    empty.settle(path, how="each", rest="theirs", **first)
     again = dict(empty.site.get(empty.link(path)).form(f"{empty.at}/preview").fields)
     assert again["rest"] == "theirs"
     empty.pull()
@@ -350,8 +344,7 @@ def test_an_edit_leaves_the_line_ends_of_every_other_line(empty: Settling):
         {"rules/ends.txt": before.replace(b"unix", b"theirs")},
     )
     text = "both\r\nwindows\r\nnew\r\nold\r\nlast"
-    shown = preview(empty, "rules/ends.txt", how="content", content=text)
-    empty.site.send(shown, f"{empty.at}/keep")
+    empty.settle("rules/ends.txt", how="content", content=text)
     empty.pull()
     assert empty.content("rules/ends.txt") == b"both\nwindows\r\nnew\r\nold\rlast"
 
@@ -420,7 +413,7 @@ def test_what_has_not_changed_is_planned_once(settling: Settling, monkeypatch: p
 
 def test_what_another_person_chose_meanwhile_is_not_overwritten(settling: Settling):
     page = settling.site.get(settling.at)
-    shown = preview(settling, "rules/t.txt", how="theirs")
+    shown = settling.preview("rules/t.txt", how="theirs")
     settling.settle("rules/t.txt", how="ours")
     settling.site.send(page, f"{settling.at}/choose", 409, scope="all", side="theirs")
     refused = settling.site.send(shown, f"{settling.at}/keep", 409)
@@ -430,11 +423,8 @@ def test_what_another_person_chose_meanwhile_is_not_overwritten(settling: Settli
 
 
 def test_a_rename_is_previewed_and_one_that_moved_again_is_not_saved(empty: Settling):
-    content = b"".join(b"line %d\n" % number for number in range(20))
-    empty.begin({"rules/old.txt": content}, {}, {"rules/old.txt": None, "rules/there.txt": content})
-    store = empty.site.tenant.store(empty.site.project)
-    store.move(AssetId(empty.id_of("rules/old.txt")), AssetPath("rules/here.txt"))
-    shown = preview(empty, "rules/here.txt", how="theirs")
+    content = empty.begin_with_renames()
+    shown = empty.preview("rules/here.txt", how="theirs")
     assert "It is renamed to rules/there.txt" in shown.text
     empty.site.tenant.repository.commit({"rules/elsewhere.txt": content})
     empty.fetch()
@@ -444,7 +434,7 @@ def test_a_rename_is_previewed_and_one_that_moved_again_is_not_saved(empty: Sett
 
 def test_an_empty_content_that_comes_back_is_named(empty: Settling):
     empty.begin({"rules/h.txt": b"before\n"}, {"rules/h.txt": None}, {"rules/h.txt": b""})
-    assert "It is there again, and empty." in preview(empty, "rules/h.txt", how="theirs").text
+    assert "It is there again, and empty." in empty.preview("rules/h.txt", how="theirs").text
 
 
 def test_a_page_behind_a_form_leads_back_to_the_list(settling: Settling):

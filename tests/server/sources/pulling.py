@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -64,6 +65,15 @@ class Puller:
         self.runner.work()
         run = self.ask("GET", f"{SYNCS}/runs/{asked['id']}")
         return {"providerKey": sync["providerKey"], **run}
+
+    def sync_changes(self, connection: str, provider: str, change: Callable[[], None]) -> None:
+        """Pull by a sync, and again what was changed since; then there is nothing to pull."""
+        first = self.pull_by_sync(connection)
+        assert (first["providerKey"], first["status"]) == (provider, "succeeded")
+        change()
+        again = self.pull_by_sync(connection)
+        assert (again["status"], again["resultClass"]) == ("succeeded", "success")
+        assert self.pull_by_sync(connection)["resultClass"] == "no_change"
 
     def contents(self) -> dict[str, bytes]:
         """What the project has."""

@@ -269,10 +269,6 @@ def test_a_sync_pulls_a_table(database: Served, puller: Puller):
         provider="postgres",
         config={"table": "rules", "content_column": "body", "cursor_field": "at", "tls": "off"},
     )
-    first = puller.pull_by_sync(connection)
-    assert (first["providerKey"], first["status"]) == ("postgres", "succeeded")
-    database.execute("UPDATE rules SET body = '2', at = 2 WHERE id = 'a'")
-    again = puller.pull_by_sync(connection)
-    assert (again["status"], again["resultClass"]) == ("succeeded", "success")
+    update = "UPDATE rules SET body = '2', at = 2 WHERE id = 'a'"
+    puller.sync_changes(connection, "postgres", lambda: database.execute(update))
     assert puller.contents() == {"a.json": b"2", "b.json": b"1"}
-    assert puller.pull_by_sync(connection)["resultClass"] == "no_change"

@@ -195,11 +195,10 @@ def test_a_sync_pulls_a_bucket(bucket: Bucket, puller: Puller):
     credential = {"username": KEY.username, "password": KEY.password}
     bucket.put(a=b"1\n", b=b"1\n")
     connection = puller.bind(url=bucket.url, provider="s3", credential=credential)
-    first = puller.pull_by_sync(connection)
-    assert (first["providerKey"], first["status"]) == ("s3", "succeeded")
-    bucket.put(a=b"2\n")
-    bucket.delete("b")
-    again = puller.pull_by_sync(connection)
-    assert (again["status"], again["resultClass"]) == ("succeeded", "success")
+
+    def change() -> None:
+        bucket.put(a=b"2\n")
+        bucket.delete("b")
+
+    puller.sync_changes(connection, "s3", change)
     assert puller.contents() == {"a": b"2\n"}
-    assert puller.pull_by_sync(connection)["resultClass"] == "no_change"

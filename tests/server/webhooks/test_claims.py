@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
+from tests.server.runs.deadlocks import await_waiters
 from tests.server.webhooks.receiver import Receiver, Reply
 from tests.server.webhooks.tenant_webhooks import LONG, TenantWebhooks
 from towline_server.loops import Backoff
@@ -224,20 +223,11 @@ def test_an_endpoint_that_is_being_deleted_stops_no_run_from_ending(postgres_url
         with database.writing() as session:
             webhooks.service(session).delete(endpoint.id)
             ending = pool.submit(end_a_run)
-            _await_waiter(session)
+            await_waiters(database, 1)
         ending.result(LONG)
     assert webhooks.deliveries(endpoint) == []
     assert len(webhooks.deliveries(other)) == 1
     database.close()
-
-
-def _await_waiter(session: Session) -> None:
-    """Return once a transaction waits for a lock."""
-    ends_at = time.monotonic() + LONG
-    waiting = 0
-    while not waiting:
-        assert time.monotonic() < ends_at, "none waits"
-        waiting = session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 # --- forgetting ---------------------------------------------------------------------------------
