@@ -25,6 +25,7 @@ from towline_server.errors import Forbidden, Unauthenticated
 from towline_server.projects.domain import Project
 from towline_server.projects.service import Projects
 from towline_server.projects.tables import ProjectRow
+from towline_server.runs.overview import last_conflicts
 from towline_server.services import services_of
 from towline_server.web.authentication import refuse_other_sites
 
@@ -124,6 +125,11 @@ class Visitor(RequestContext):
         ``project`` is the one that the page is about: then ``may`` is about it.
         """
         return page(template, {**self.values(project), **values}, status)
+
+    def conflicts(self, project: Project) -> int:
+        """Return what the tab of a project's conflicts counts: those that its last run left."""
+        with self.reading() as session:
+            return last_conflicts(session, project.id)
 
     def values(self, project: Project | None = None) -> Mapping[str, Any]:
         """Return what every template gets."""

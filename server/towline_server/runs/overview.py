@@ -75,6 +75,18 @@ def overviews(session: Session, projects: Sequence[Project]) -> tuple[Overview, 
     )
 
 
+def last_conflicts(session: Session, project_id: UUID) -> int:
+    """Return how many conflicts the last run of a project refused or skipped."""
+    project, run = ProjectRow, RunRow
+    ended = select(run.counts).join(project, project.id == run.project_id)
+    last = ended.where(project.id == project_id, run.id == _newest(TERMINAL))
+    return _conflicts(session.scalar(last))
+
+
+def _conflicts(counts: Mapping[str, int] | None) -> int:
+    return 0 if counts is None else counts.get("conflicts", 0)
+
+
 def _recorded(ids: Sequence[UUID]) -> Any:
     project, bound = ProjectRow, BindingRow
     pulled_at = (
@@ -122,14 +134,13 @@ def _behind(session: Session, ids: Sequence[UUID]) -> Mapping[UUID, int]:
 
 def _overview(project: Project, row: Any, runs: Mapping[UUID, Run], behind: int) -> Overview:
     going, ended = runs.get(row.going), runs.get(row.ended)
-    conflicts = 0 if ended is None or ended.counts is None else ended.counts.get("conflicts", 0)
     fetched = _fetched(row, ended)
     return Overview(
         project=project,
         state=_state(project, going, ended, is_behind=behind > 0 or fetched is not None, row=row),
         assets=row.tracked,
         behind=behind,
-        conflicts=conflicts,
+        conflicts=0 if ended is None else _conflicts(ended.counts),
         base=row.base,
         fetched=fetched,
         run=going or ended,

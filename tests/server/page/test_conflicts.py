@@ -385,6 +385,21 @@ def test_a_report_links_to_its_conflicts(settling: Settling):
     assert "rules/a.json" in settling.site.get(link).text
 
 
+def test_the_tab_counts_the_conflicts_that_the_last_run_left(settling: Settling):
+    def tab() -> str:
+        text = " ".join(settling.site.get(f"{settling.site.url}/history").text.split())
+        return text.partition("Assets Conflicts")[2].partition("Plans")[0].strip()
+
+    settling.pull()
+    settling.site.sign_in(settling.site.keys[Role.READER])
+    assert tab() == "2"
+    settling.site.sign_in(settling.site.keys[Role.WRITER])
+    for path in ("rules/a.json", "rules/t.txt"):
+        settling.settle(path, how="ours")
+    settling.pull()
+    assert tab() == ""
+
+
 def test_what_has_not_changed_is_planned_once(settling: Settling, monkeypatch: pytest.MonkeyPatch):
     planned: list[object] = []
 
