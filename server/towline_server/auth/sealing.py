@@ -56,13 +56,15 @@ class Sealer:
             raise CredentialUnreadable from None
         return plain.decode()
 
-    def renewed(self, sealed: bytes, purpose: str) -> bytes:
-        """Return a sealed text, sealed again with the first key. Raises as `open`."""
-        return self.seal(self.open(sealed, purpose), purpose)
+    def resealed(self, sealed: bytes | None, purpose: str) -> bytes | None:
+        """Return a sealed text, sealed again with the first key; None: it is, or there is none.
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Return whether it is sealed with the first key."""
-        return sealed[len(_VERSION) : len(_VERSION) + _ID_BYTES] == self._current
+        Raises:
+            CredentialUnreadable: as `open`.
+        """
+        if sealed is None or sealed[len(_VERSION) : len(_VERSION) + _ID_BYTES] == self._current:
+            return None
+        return self.seal(self.open(sealed, purpose), purpose)
 
 
 def load_or_make_key(path: Path) -> str:

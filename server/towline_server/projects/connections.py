@@ -203,14 +203,12 @@ class Connections:
         """
         changed = 0
         for row in self._session.scalars(select(ConnectionRow).order_by(ConnectionRow.id)):
-            if row.credential is not None and not self._sealer.is_current(row.credential):
-                purpose = _purpose(row.id, row.credential_origin or "")
-                row.credential = self._sealer.renewed(row.credential, purpose)
-                changed += 1
-            if row.webhook_secret is not None and not self._sealer.is_current(row.webhook_secret):
-                purpose = _webhook_purpose(row.id)
-                row.webhook_secret = self._sealer.renewed(row.webhook_secret, purpose)
-                changed += 1
+            purpose = _purpose(row.id, row.credential_origin or "")
+            if (again := self._sealer.resealed(row.credential, purpose)) is not None:
+                row.credential, changed = again, changed + 1
+            purpose = _webhook_purpose(row.id)
+            if (again := self._sealer.resealed(row.webhook_secret, purpose)) is not None:
+                row.webhook_secret, changed = again, changed + 1
         self._session.flush()
         return changed
 

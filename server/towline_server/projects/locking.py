@@ -51,17 +51,12 @@ class Fenced:
     base: Revision | None
 
 
-def claim(session: Session, project_id: UUID) -> int:
+def claim(session: Session, project_id: UUID) -> Fenced:
     """Return a new fence for one applied plan; the writer that had an older one has lost it.
 
     Raises:
         NotFound: there is no such project (any more).
     """
-    return fence(session, project_id).fence
-
-
-def fence(session: Session, project_id: UUID) -> Fenced:
-    """Claim a project as `claim` does, and read what it has."""
     row = ProjectRow
     raised = update(row).where(row.id == project_id).values(fence=row.fence + 1)
     unread = raised.execution_options(synchronize_session=False)

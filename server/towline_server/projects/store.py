@@ -94,8 +94,8 @@ def _checked(plan: Plan, fence: int, edition: int) -> _Checked:
 class SqlStore(BaseStore):
     """A project in a database, as `towline.ports.AssetStore`, and its users' edits.
 
-    Made for one request or one run: what is an asset here is read once. ``fence`` is what
-    `locking.claim` returned (None: no claim was made, the plan's own state is the guard); one
+    Made for one request or one run: what is an asset here is read once. ``fence`` is that of
+    `locking.claim` (None: no claim was made, the plan's own state is the guard); one
     applied plan uses it up. ``planned_at`` is `SqlSnapshot.moment` of what that plan was made from:
     while the project has that edition and the fence, the plan fits. ``before_commit`` is called
     once in the transaction, last, for a plan with nothing to write too. ``run_id`` is the id of the
@@ -214,7 +214,7 @@ class SqlStore(BaseStore):
     def claim(self) -> None:
         """Take the project from every store that claimed it before, for one applied plan."""
         with store_errors(self._project_id), self._database.writing() as session:
-            self._claimed = claim(session, self._project_id)
+            self._claimed = claim(session, self._project_id).fence
 
     @contextmanager
     def applying(self) -> Iterator[None]:

@@ -321,7 +321,7 @@ class ExternalWork:
             _record(session, lease, completion)
 
         with self._database.writing() as session:
-            fence = claim_project(session, lease.project_id)
+            fence = claim_project(session, lease.project_id).fence
             check_lease(session, lease)
             now = database_now(session)
         store = SqlStore(

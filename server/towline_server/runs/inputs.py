@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from towline.errors import TowlineError
 from towline.model import Revision
 from towline_server.projects.domain import Project
-from towline_server.projects.locking import fence
+from towline_server.projects.locking import claim
 from towline_server.projects.service import Projects
 
 from .domain import Run
@@ -49,7 +49,7 @@ def claim_inputs(repositories: Repositories, session: Session, row: RunRow, at: 
     Raises:
         NotFound: the project was deleted.
     """
-    fenced = fence(session, row.project_id)
+    fenced = claim(session, row.project_id)
     # The session has a row for as long as anything else has it: the connection is not read again.
     project, _connection = Projects(session).with_connection(row.project_id)
     run = run_of(row)

@@ -204,9 +204,9 @@ def reseal_responses(session: Session, sealer: Sealer) -> int:
     """
     changed = 0
     for row in session.scalars(select(IdempotentResponseRow)):
-        if row.body is not None and not sealer.is_current(row.body):
-            row.body = sealer.renewed(row.body, _purpose(row.identity_id, row.route))
-            changed += 1
+        purpose = _purpose(row.identity_id, row.route)
+        if (again := sealer.resealed(row.body, purpose)) is not None:
+            row.body, changed = again, changed + 1
     session.flush()
     return changed
 

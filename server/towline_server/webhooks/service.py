@@ -165,10 +165,9 @@ class Webhooks:
         """
         changed = 0
         for row in self._session.scalars(select(WebhookSecretRow).order_by(WebhookSecretRow.id)):
-            if not self._sealer.is_current(row.sealed):
-                purpose = _purpose(row.id, row.endpoint_id)
-                row.sealed = self._sealer.renewed(row.sealed, purpose)
-                changed += 1
+            purpose = _purpose(row.id, row.endpoint_id)
+            if (again := self._sealer.resealed(row.sealed, purpose)) is not None:
+                row.sealed, changed = again, changed + 1
         self._session.flush()
         return changed
 

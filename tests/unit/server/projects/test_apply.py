@@ -43,7 +43,7 @@ def here(database: Database) -> PulledProject:
 
 def _claimed(here: PulledProject) -> int:
     with here.database.writing() as session:
-        return claim(session, here.project_id)
+        return claim(session, here.project_id).fence
 
 
 def _names_tenant(session: Session, applied: Applied) -> None:
