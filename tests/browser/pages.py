@@ -44,6 +44,7 @@ PAGES: Mapping[str, str] = {
     "people": "/ui/people",
     "new user": "/ui/people/new",
     "person": "/ui/people/{identity}",
+    "disabling": "/ui/people/{identity}/disable",
     "API keys": "/ui/keys",
     "new API key": "/ui/keys/new",
     "audit log": "/ui/audit",
