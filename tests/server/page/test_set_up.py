@@ -15,20 +15,25 @@ from tests.server.page.browser import HtmlPage, PageClient
 from towline.options import OnConflict
 from towline_server.api import admin as administration
 from towline_server.auth.roles import Role
+from towline_server.errors import existing
 from towline_server.projects.domain import Connection, Project
 from towline_server.projects.service import Projects
 
 
 def connection_of(site: PageClient, connection_id: UUID) -> Connection:
     with site.services.database.reading() as session:
-        found = site.services.connections(session).get(connection_id)
-    assert found is not None
-    return found
+        return existing(site.services.connections(session).get(connection_id), "connection")
 
 
-def project_at(site: PageClient, path: str) -> Project | None:
+def project_at(site: PageClient, path: str) -> Project:
     with site.services.database.reading() as session:
-        return Projects(session).by_path(site.tenant.tenant_id, path)
+        return existing(Projects(session).by_path(site.tenant.tenant_id, path), "project")
+
+
+def paths(site: PageClient) -> set[str]:
+    """The paths of the tenant's projects."""
+    with site.services.database.reading() as session:
+        return {each.path for each in Projects(session).of_tenant(site.tenant.tenant_id)}
 
 
 def added(site: PageClient, of: str, **values: Any) -> Connection:
@@ -36,6 +41,12 @@ def added(site: PageClient, of: str, **values: Any) -> Connection:
     action = f"/ui/connections/new?provider={of}"
     sent = site.send(site.get(action), action, 303, **values)
     return connection_of(site, UUID(sent.headers["location"].rpartition("/")[2]))
+
+
+def wanted(site: PageClient, name: str, **more: str) -> dict[str, Any]:
+    """What the form of a new project says, of one beside the site's own."""
+    space, connection_id = site.project.path.rpartition("/")[0], site.project.bound.connection_id
+    return {"path": f"{space}/{name}", "binding.connection_id": str(connection_id), **more}
 
 
 def rows(text: str) -> list[list[str]]:
@@ -183,17 +194,11 @@ def test_a_preview_shows_what_a_pull_then_makes_an_asset(admin: PageClient):
         "notes.md": b"no asset",
     }
     admin.tenant.repository.commit(files)
-    path = f"{admin.project.path.rpartition('/')[0]}/made"
     kinds = [{"name": "flow", "globs": ["flows/*.json"], "id_pointer": "/id"}]
-    values: dict[str, Any] = {
-        "path": path,
-        "binding.connection_id": str(admin.project.bound.connection_id),
-        "kinds": "own",
-        "own_kinds": json.dumps(kinds),
-        "on_conflict": "skip",
-    }
+    values = wanted(admin, "made", kinds="own", own_kinds=json.dumps(kinds), on_conflict="skip")
+    path = values["path"]
     shown = admin.send(admin.get("/ui/new-project"), "/ui/new-project", 200, **values, do="preview")
-    assert project_at(admin, path) is None
+    assert path not in paths(admin)
     assert "2 assets" in HtmlPage(shown.text).text
     page = HtmlPage(shown.text)
     assert rows(shown.text) == [
@@ -207,7 +212,6 @@ def test_a_preview_shows_what_a_pull_then_makes_an_asset(admin: PageClient):
 
     made = admin.send(admin.get("/ui/new-project"), "/ui/new-project", 303, **values, do="create")
     project = project_at(admin, path)
-    assert project is not None
     assert made.headers["location"] == f"/ui/projects/{project.id}"
     assert project.settings.on_conflict is OnConflict.SKIP
     admin.services.runs.request(project.id)
@@ -227,18 +231,11 @@ def test_a_preset_is_previewed_and_its_kinds_are_the_projects(admin: PageClient)
         for tag, given in form.tags
         if tag == "option" and given.get("value", "").startswith("preset:")
     )
-    path = f"{admin.project.path.rpartition('/')[0]}/by-preset"
-    values: dict[str, Any] = {
-        "path": path,
-        "kinds": preset,
-        "binding.connection_id": str(admin.project.bound.connection_id),
-    }
-    assert (
-        "Nothing was saved" in admin.send(form, "/ui/new-project", 200, **values, do="preview").text
-    )
+    values = wanted(admin, "by-preset", kinds=preset)
+    shown = admin.send(form, "/ui/new-project", 200, **values, do="preview")
+    assert "Nothing was saved" in shown.text
     admin.send(form, "/ui/new-project", 303, **values, do="create")
-    project = project_at(admin, path)
-    assert project is not None
+    project = project_at(admin, values["path"])
     assert project.kinds.kinds[0].name != "file"
 
 
@@ -256,11 +253,7 @@ def test_a_preview_says_why_there_is_none(admin: PageClient):
 def test_more_assets_than_a_pull_takes_are_shown_a_page_at_a_time(admin: PageClient):
     many = {f"{number:04}.json": b"{}" for number in range(1001)}
     admin.tenant.repository.commit(many)
-    connection = str(admin.project.bound.connection_id)
-    values: dict[str, Any] = {
-        "path": f"{admin.project.path}2",
-        "binding.connection_id": connection,
-    }
+    values = wanted(admin, "many")
     form, shown = admin.get("/ui/new-project"), []
     for number in (1, 2, 11, 12):
         values["do"] = "preview" if number == 1 else f"preview:{number}"
@@ -326,17 +319,14 @@ def test_settings_change_what_was_changed_alone(admin: PageClient):
     assert project_at(admin, before.path) == before
     admin.send(admin.get(at), at, 303, do="save", on_conflict="theirs", hidden="true")
     after = project_at(admin, before.path)
-    assert after is not None
     assert (after.settings.on_conflict, after.kinds.hidden) == (OnConflict.THEIRS, True)
     assert (after.binding, after.kinds.kinds) == (before.binding, before.kinds.kinds)
     kinds = [{"name": "rule", "globs": ["rules/**"]}]
     admin.send(admin.get(at), at, 303, do="save", kinds="own", own_kinds=json.dumps(kinds))
     changed = project_at(admin, before.path)
-    assert changed is not None
     assert [each.name for each in changed.kinds.kinds] == ["rule"]
     admin.send(admin.get(at), at, 303, do="save", **{"binding.connection_id": ""})
     unbound = project_at(admin, before.path)
-    assert unbound is not None
     assert unbound.binding is None
 
 
@@ -360,9 +350,9 @@ def test_a_project_is_deleted_once_its_path_is_typed(admin: PageClient):
     at = f"{admin.url}/delete"
     refused = admin.send(admin.get(at), at, 422, path="something else")
     assert "nothing was deleted" in refused.text
-    assert project_at(admin, admin.project.path) is not None
+    assert admin.project.path in paths(admin)
     admin.send(admin.get(at), at, 303, path=f"/{admin.project.path}")
-    assert project_at(admin, admin.project.path) is None
+    assert admin.project.path not in paths(admin)
 
 
 # --- webhooks -------------------------------------------------------------------------------------
