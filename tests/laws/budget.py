@@ -31,7 +31,6 @@ EXAMPLES = {
     "failures": 300,
     "machine": 400,
 }
-
 """How often each law of a merge of trees is tried."""
 
 CONTENT_EXAMPLES = {

@@ -61,7 +61,7 @@ class DirectoryStore(DescribedProject):
     """
 
     def __init__(
-        self, disk: Disk, state: StateDatabase, root: Path, *, keeps_executable: bool = True
+        self, disk: Disk, state: StateDatabase, root: Path, *, keeps_executable: bool
     ) -> None:
         self.disk = disk
         """The store's access to the file system, with its counters."""
@@ -327,9 +327,7 @@ class DirectoryStore(DescribedProject):
         if self._opened_transaction is None:
             from towline.stores.directory.transaction import Transaction
 
-            self._opened_transaction = Transaction(
-                self.disk, self._state, self._working_copy, str(self.root)
-            )
+            self._opened_transaction = Transaction(self.disk, self._state, self._working_copy)
         return self._opened_transaction
 
     def _check_state(self, plan: Plan) -> None:

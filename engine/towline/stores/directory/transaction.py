@@ -72,14 +72,11 @@ STATE_WAL = f"{STATE_FILE}-wal"
 class Transaction:
     """Applies plans to a folder, and recovers interrupted ones. The caller holds the lock."""
 
-    def __init__(
-        self, disk: Disk, state: StateDatabase, working_copy: WorkingCopy, shown: str
-    ) -> None:
+    def __init__(self, disk: Disk, state: StateDatabase, working_copy: WorkingCopy) -> None:
         self._disk = disk
         self._state = state
         self._working_copy = working_copy
-        self._shown = shown
-        self.replaced = ReplacedFiles(disk, working_copy.digests, shown)
+        self.replaced = ReplacedFiles(disk, working_copy.digests, state.shown)
         self._undo_contents = UndoContents(disk, state)
         self._copied: dict[AssetPath, HashedFile] = {}
         self._unreferenced: list[Digest] = []
@@ -96,7 +93,7 @@ class Transaction:
             watch.check()
             if self._state.fence() != journal.fence:
                 # The lock was lost, as it can be on a network file system.
-                raise StoreBusy(project=self._shown)
+                raise StoreBusy(project=self._state.shown)
             self._disk.rename(DRAFT, COMMITTED)
             self._disk.flush_one(STATE_FOLDER)
         except BaseException:
@@ -113,7 +110,7 @@ class Transaction:
                     f"{reason_of(error)}, and it cannot be undone now ({reason_of(second)});"
                     " the next command undoes or completes it"
                 )
-            raise StoreError(project=self._shown, problem=problem) from error
+            raise StoreError(project=self._state.shown, problem=problem) from error
         return Applied(number=journal.fence + 1, saved=tuple(saved))
 
     def _check(self, plan: Plan) -> None:
@@ -144,7 +141,7 @@ class Transaction:
         if self._disk.stat(STAGED) is None:
             return
         self._copied, self._written = {}, {}
-        found = read_interrupted(self._disk, self._shown)
+        found = read_interrupted(self._disk, self._state.shown)
         if found is None:
             self._discard_staged()
             return
@@ -162,7 +159,7 @@ class Transaction:
 
     def backup_locations(self) -> dict[str, str]:
         """Return where an interrupted apply left the files that it moved, by their old paths."""
-        found = read_interrupted(self._disk, self._shown)
+        found = read_interrupted(self._disk, self._state.shown)
         if found is None or found[1].fence != self._state.fence():
             return {}
         return backup_locations(self._disk, *found)
@@ -180,7 +177,7 @@ class Transaction:
         self._disk.mkdir(STAGED)
         self._disk.mkdir(BACKUPS)
         sets_executable = self._working_copy.keeps_executable
-        check_moves(self._disk, journal.steps, self._shown, sets_executable=sets_executable)
+        check_moves(self._disk, journal.steps, self._state.shown, sets_executable=sets_executable)
         self._copied = self._undo_contents.stage(journal) if self._state.keep else {}
         steps: dict[Digest, list[Step]] = {}
         for step in journal.steps:
