@@ -52,7 +52,7 @@ _NOTHING: tuple[int, int | None] = (0, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
+class BoundRepository:
     """A ref of a repository or a source, its credential, and the cache of its objects here."""
 
     tenant_id: UUID
@@ -117,7 +117,7 @@ class Repositories:
         with self._database.reading() as session:
             return Projects(session).known(project_id)
 
-    def of(self, project: Project) -> Repository:
+    def of(self, project: Project) -> BoundRepository:
         """Return the repository that a project is bound to.
 
         Raises:
@@ -128,14 +128,14 @@ class Repositories:
         with self._database.reading() as session:
             return self.read(session, project)
 
-    def read(self, session: Session, project: Project) -> Repository:
+    def read(self, session: Session, project: Project) -> BoundRepository:
         """Return the repository of a project, in the caller's transaction. Raises as `of`."""
         binding = project.bound
         connections = Connections(session, self._sealer, self._schemes)
         connection, credentials = connections.with_credentials(binding.connection_id)
         url = RemoteUrl.parse(connection.url.address, self._schemes)
         credential = credentials()(url) if url.takes_credential else None
-        return Repository(
+        return BoundRepository(
             tenant_id=project.tenant_id,
             url=url,
             ref=binding.ref,
@@ -146,7 +146,7 @@ class Repositories:
             config=connection.config,
         )
 
-    def commit_time(self, repository: Repository, revision: Revision) -> datetime | None:
+    def commit_time(self, repository: BoundRepository, revision: Revision) -> datetime | None:
         """Return the committer's time of a fetched commit, read once; None where it is not known.
 
         An object's id says what it is: it has the same time for ever.
@@ -192,7 +192,7 @@ def _cache_name(connection_id: UUID, address: str) -> str:
 class FetchTarget:
     """What to fetch: the ref of a repository, or one revision of it."""
 
-    repository: Repository
+    repository: BoundRepository
     limits: Limits
     revision: Revision | None = None
 

@@ -15,7 +15,7 @@ from towline_server.projects.locking import claim
 from towline_server.projects.service import Projects
 
 from .domain import Run
-from .fetching import Repositories, Repository
+from .fetching import BoundRepository, Repositories
 from .tables import RunRow, run_of
 
 
@@ -31,12 +31,12 @@ class Inputs:
     """The revision that the project has."""
     at: datetime
     """When they were read, by the database's clock."""
-    found: Repository | TowlineError
+    found: BoundRepository | TowlineError
     tip: Revision | None = None
     """The revision that the last window of its parent ends with, once it is known."""
 
     @property
-    def repository(self) -> Repository:
+    def repository(self) -> BoundRepository:
         """The repository that the run pulls from. Raises as `Repositories.of`."""
         if isinstance(self.found, TowlineError):
             raise self.found
@@ -55,7 +55,7 @@ def claim_inputs(repositories: Repositories, session: Session, row: RunRow, at: 
     run = run_of(row)
     if run.request.checkout is not None:
         project = replace(project, binding=run.request.checkout)
-    found: Repository | TowlineError
+    found: BoundRepository | TowlineError
     try:
         found = repositories.read(session, project)
     except TowlineError as error:

@@ -52,7 +52,7 @@ from .conflicts import (
     resolution,
 )
 from .domain import RunRequest
-from .fetching import FetchTarget, Repositories, Repository, SharedFetches
+from .fetching import BoundRepository, FetchTarget, Repositories, SharedFetches
 from .last_fetched import last_fetched, note_fetched
 from .planning import check_request, options_of, plan_for, settings_left_to
 from .previews import Preview, preview_at
@@ -333,7 +333,7 @@ class Plans:
         return made
 
     @contextmanager
-    def _bound(self, project: Project) -> Iterator[tuple[Repository, Remote]]:
+    def _bound(self, project: Project) -> Iterator[tuple[BoundRepository, Remote]]:
         repository = self._repositories.of(project)
         with repository.cached() as remote:
             yield repository, remote
@@ -349,14 +349,14 @@ class Plans:
                 self._ensure_fetched(repository, remote, revision)
             yield ContentReader(SqlStore(self._database, project_id), remote), project
 
-    def _fetch(self, repository: Repository, revision: Revision | None = None) -> Revision:
+    def _fetch(self, repository: BoundRepository, revision: Revision | None = None) -> Revision:
         wanted = FetchTarget(
             repository=repository, limits=self._repositories.limits, revision=revision
         )
         return self._fetches.fetch(wanted, Watch(), since=self._database.now())
 
     def _ensure_fetched(
-        self, repository: Repository, remote: Remote, revision: Revision | None
+        self, repository: BoundRepository, remote: Remote, revision: Revision | None
     ) -> None:
         """Fetch a revision that this server has never fetched, or that its cache has lost."""
         if revision is not None and not remote.has(revision):
@@ -375,7 +375,7 @@ class Plans:
             raise StalePlan(reason="the project was bound again")
 
     def _revision(
-        self, project: Project, repository: Repository, *, fresh: bool
+        self, project: Project, repository: BoundRepository, *, fresh: bool
     ) -> Revision | None:
         """Return a new revision, else the one that was fetched last under this binding."""
         if fresh:

@@ -19,7 +19,7 @@ from towline.ports import Watch
 from towline.remotes.windows import Window
 from towline_server.recent import Recent
 
-from .fetching import Repository
+from .fetching import BoundRepository
 from .inputs import Inputs
 
 MOST_WINDOWS = 1_000
@@ -65,7 +65,7 @@ class WindowHistory:
 
 
 def _following(
-    repository: Repository, base: Revision, tip: Revision, window: Window, watch: Watch
+    repository: BoundRepository, base: Revision, tip: Revision, window: Window, watch: Watch
 ) -> Mapping[Revision, NextWindow]:
     """Return the window that follows each end of one, from ``base`` on, as far as a run may go."""
     with repository.cached() as remote:

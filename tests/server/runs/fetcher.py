@@ -11,7 +11,7 @@ from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import CancelToken, Watch
 from towline.remotes.url import RemoteUrl
-from towline_server.runs.fetching import FetchTarget, Repository
+from towline_server.runs.fetching import BoundRepository, FetchTarget
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TENANT = UUID(int=1)
@@ -57,7 +57,7 @@ def wanted(
     url: str = "https://example.org/r.git",
     tenant_id: UUID = TENANT,
 ) -> FetchTarget:
-    repository = Repository(
+    repository = BoundRepository(
         tenant_id=tenant_id,
         url=RemoteUrl.parse(url),
         ref=ref,

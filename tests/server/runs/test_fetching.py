@@ -38,7 +38,7 @@ from towline_server.logs import JsonLines
 from towline_server.projects.domain import Provider
 from towline_server.runs.fetch_children import IDLE_SECONDS, FetchChild, FetchChildren
 from towline_server.runs.fetch_process import FetchProcess
-from towline_server.runs.fetching import FetchTarget, Repository, SharedFetches
+from towline_server.runs.fetching import BoundRepository, FetchTarget, SharedFetches
 
 LOOPBACK = ["127.0.0.0/8"]
 
@@ -136,7 +136,7 @@ def remote(git_server: GitServer) -> GitRepository:
 def of(server: GitServer, tmp_path: Path, **changes) -> FetchTarget:
     credential = changes.pop("credential", None)
     limits = changes.pop("limits", Limits(total_seconds=60))
-    repository = Repository(
+    repository = BoundRepository(
         tenant_id=TENANT,
         url=RemoteUrl.parse(f"{server.url}/r.git"),
         ref=changes.pop("ref", "main"),

@@ -11,10 +11,10 @@ from tests.server.runs.runner import Runner
 from towline.ports import Watch
 from towline_server.projects.connection_tables import BindingRow
 from towline_server.projects.connections import Connections
-from towline_server.runs.fetching import FetchTarget, Repository
+from towline_server.runs.fetching import BoundRepository, FetchTarget
 
 
-def fetched(runner: Runner, tenant: GitTenant, connection_id=None) -> Repository:
+def fetched(runner: Runner, tenant: GitTenant, connection_id=None) -> BoundRepository:
     """The repository of a new project, after a fetch."""
     project = tenant.project(connection_id=connection_id)
     repository = runner.repositories.of(project)
