@@ -30,14 +30,28 @@ def post(client: TestClient, operation: str, who: dict[str, str] = WRITER, **bod
     return client.post(f"{ROOT}/{operation}/{PATH}", headers=who, json=body)
 
 
-def done(answer: Any) -> dict[str, list[str]]:
+def pulled(client: TestClient, **body: Any) -> dict[str, Any]:
+    """The map of a pull."""
+    return _map_of(post(client, "pull", **body))
+
+
+def paths(found: dict[str, Any]) -> dict[str, list[str]]:
     """The paths in each list that is not empty; nothing if there was nothing to do."""
-    assert answer.status_code == 200, answer.text
-    found = answer.json()["response_map"]
-    definition = "updated" if found["status"] == "updated" else "up_to_date"
-    SCHEMA.check(definition, answer.json())
     lists = ("overwritten", "updated", "created", "deleted", "ignored")
     return {name: [each["path"] for each in found[name]] for name in lists if found.get(name)}
+
+
+def done(answer: Any) -> dict[str, list[str]]:
+    """The same of an answer."""
+    return paths(_map_of(answer))
+
+
+def _map_of(answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["response_map"]
+    definition = "updated" if found["status"] == "updated" else "up_to_date"
+    SCHEMA.check(definition, answer.json())
+    return found
 
 
 def pull(client: TestClient) -> dict[str, list[str]]:

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.server.dialects.shared_project import SharedProject
-from tests.server.dialects.snaplogic_client import ROOT, SCHEMA, WRITER, refused
+from tests.server.dialects.snaplogic_client import ROOT, SCHEMA, WRITER, paths, pulled, refused
 from tests.server.runs.inline import open_inline
 from towline.limits import Limits
 from towline.testing.git_server import StaysSilent
 from towline_server.runs.states import RunState
 
 PULL = f"{ROOT}/pull/acme/space/project"
-
-
-def pulled(client: TestClient, url: str = PULL, **body: Any) -> dict[str, Any]:
-    """The map of a pull that found something to do."""
-    answer = client.post(url, headers=WRITER, json=body)
-    assert answer.status_code == 200, answer.text
-    SCHEMA.check("updated", answer.json())
-    found: dict[str, Any] = answer.json()["response_map"]
-    return found
-
-
-def paths(found: dict[str, Any]) -> dict[str, list[str]]:
-    """The paths in each list that is not empty."""
-    lists = ("overwritten", "updated", "created", "deleted", "ignored")
-    return {name: [each["path"] for each in found[name]] for name in lists if found[name]}
 
 
 # --- success ----------------------------------------------------------------------------------
