@@ -34,11 +34,6 @@ class OrchestratedWorker:
         self._executor_lock = executor_lock
         self._stopping = threading.Event()
 
-    @property
-    def executor_id(self) -> str:
-        """The id of this process as an executor, the same after a restart over its folder."""
-        return self.worker.executor_id
-
     def start(self) -> None:
         """Begin to renew leases."""
         for ticker in self._tickers:

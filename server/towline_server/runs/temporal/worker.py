@@ -115,7 +115,7 @@ class TemporalWorker:
         from .workflow import RunWorkflow
 
         shared = self._settings.task_queue
-        own = f"{shared}/{self._worker.executor_id}"
+        own = f"{shared}/{self._worker.worker.executor_id}"
         activities = Activities(self._worker, self.steps, own)
         return [
             Worker(
