@@ -14,11 +14,11 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Self, TypeAlias
 
 from towline.errors import InvalidValue, RemoteUnavailable
+from towline.frozen import frozen
 from towline.remotes.url import RemoteUrl, Scheme
 
 from .errors import AddressRefused
@@ -48,7 +48,7 @@ def look_up(host: str, port: int) -> Sequence[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddressPolicy:
     """Public addresses, and the networks that the operator allows besides."""
 

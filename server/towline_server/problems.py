@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from towline import errors as engine
+from towline.frozen import frozen
 
 from . import errors as own
 from .db.failures import is_away, is_busy, is_full, passes
@@ -62,7 +63,7 @@ Issue: TypeAlias = "Mapping[str, Any]"
 """One problem of a request that is malformed: ``loc``, ``msg``, ``type``, and nothing else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Failure:
     """Why a request failed, before it is put into an envelope."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
+
+from towline.frozen import frozen
 
 from .auth.authenticator import Authenticator, LoginLimits
 from .auth.identities import Identities
@@ -30,7 +32,7 @@ from .settings import Settings
 from .webhooks.service import Webhooks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Services:
     """The settings and what they opened."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
 from towline.errors import LimitExceeded
+from towline.frozen import frozen
 from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.errors import Forbidden
 from towline_server.projects.domain import Connection, Project
@@ -30,7 +30,7 @@ NativeRoute = idempotent(*FORMS)
 Caller = Annotated[Principal, Depends(authenticated(*FORMS))]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RequestContext:
     """The caller and the services; returns what the caller may access, and refuses the rest."""
 

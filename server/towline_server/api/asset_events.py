@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from towline.frozen import frozen
 from towline_server.errors import NotFound, existing
 from towline_server.projects.asset_events import (
     AssetChange,
@@ -74,7 +74,7 @@ class AssetEventPage(Model):
     have missed some."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _EventQuery:
     cursor: Annotated[
         int, Query(ge=0, le=_MOST, description="the sequence of the last event that is known")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import StringConstraints
 
+from towline.frozen import frozen
 from towline_server.audit.log import Action
 from towline_server.audit.reading import CURSOR_PATTERN, AuditFilter, events, every_event
 
@@ -59,7 +60,7 @@ class AuditPage(Model):
     """What `after` takes, for the next page; null: this is the last one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _AuditQuery(AuditFilter):
     since: Moment | None = None
     subject: Text | None = None

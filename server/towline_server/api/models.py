@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
@@ -24,6 +23,7 @@ from pydantic import (
 
 from towline.conflicts import Conflict
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.report import Report, conflict_json, report_json
 from towline_server.web.schemas import PlainText
 
@@ -111,7 +111,7 @@ class Page(Model, Generic[T]):
     has_next: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Window:
     limit: Annotated[int, Query(ge=1, le=500)] = 50
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline_server.db.session import Database
 
 from .log import Action
@@ -24,7 +25,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AuditEvent:
     """Something that was done, and by whom."""
 
@@ -48,7 +49,7 @@ class AuditEvent:
         return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.id.hex}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AuditFilter:
     """Which events to read, and from where on; everything that is None matches all."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from hmac import compare_digest
 
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline_server.audit.actor import identified
 from towline_server.db import Database
 from towline_server.errors import TooManyRequests, Unauthenticated
@@ -17,7 +18,7 @@ from .roles import OPERATOR, Principal
 from .tokens import TokenVerifier
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LoginLimits:
     """How many wrong passwords are accepted, before right ones are refused as well."""
 
@@ -49,7 +50,7 @@ class LoginLimits:
         return begun
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Authenticator:
     """Verifies passwords, API keys and tokens against the identities of a database."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -11,6 +10,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline_server.audit.log import Action, Owner, record
 from towline_server.db.statements import batches, insert_new
 from towline_server.errors import LastAdministrator, NotFound, existing
@@ -28,7 +28,7 @@ EMAIL_PATTERN = r"^[!-9;-~]+@[!-9;-?A-~]+$"
 """What an API takes of the addresses that can log in: ASCII, without a blank or a colon."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Identity:
     """A user, service account or API key of a tenant, as an administrator sees it."""
 
@@ -46,7 +46,7 @@ class Identity:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Account:
     """A principal, and the hash that its password is verified against."""
 

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
+from towline.frozen import frozen
 from towline_server.errors import Unauthenticated, Unavailable
 
 from .tokens import KeySet, TokenVerifier, body_of, from_url
@@ -26,7 +27,7 @@ _DISCOVERY = "/.well-known/openid-configuration"
 _SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Pending:
     """A sign-in that has begun; the browser has it until the provider sends it back."""
 
@@ -53,7 +54,7 @@ class Pending:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _Endpoints:
     authorization: str
     token: str

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from towline.frozen import frozen
 from towline_server.errors import Forbidden, NotFound
 
 
@@ -41,7 +42,7 @@ class PrincipalKind(StrEnum):
     """The operator, by the token of the settings: of no tenant, and no identity."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Principal:
     """The caller: an identity that was verified, and its roles as of now."""
 

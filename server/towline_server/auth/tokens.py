@@ -20,6 +20,7 @@ import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from towline.frozen import frozen
 from towline_server.errors import Unauthenticated, Unavailable
 
 REQUIRED = ("exp", "iat", "aud", "iss", "sub")
@@ -62,7 +63,7 @@ def body_of(answer: httpx2.Response) -> bytes:
     return body
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedSecret:
     """HS256: issuer and server hold the same secret."""
 
@@ -114,7 +115,7 @@ class KeySet:
             raise Unavailable(problem="the keys that verify tokens cannot be fetched now")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TokenVerifier:
     """Verifies tokens."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Update, or_, update
 from sqlalchemy.orm import Mapped
+
+from towline.frozen import frozen
 
 from .base import Base
 
@@ -78,7 +79,7 @@ def release(job: Job) -> None:
     job.lease_token = job.lease_until = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RetryPolicy:
     """How often a job that failed is tried again, and after how long each time."""
 

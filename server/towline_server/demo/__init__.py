@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from towline.frozen import frozen
 from towline.pull import pull
 from towline.remotes.git import GitRemote
 from towline.testing.git_server import GitServer
@@ -21,7 +21,7 @@ from towline_server.settings import Settings, is_loopback, load_settings
 from . import content, tenancy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Demonstration:
     """A demo that is ready to be served."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from towline.explain import SIDES
+from towline.frozen import frozen
 from towline.status import AssetStatus, State
 from towline_server.auth.roles import Role
 from towline_server.errors import existing
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/ui/projects/{project_id}")
 AssetIdQuery = Annotated[str, Query(alias="id", max_length=255)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatusFilter:
     """Which assets are shown: those that fit every field that is set."""
 
@@ -53,7 +53,7 @@ class StatusFilter:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Folder:
     """A folder of the tree, and its assets that are on the page."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline_server.api.audit import JSON_LINES, json_lines
 from towline_server.audit.log import Action
 from towline_server.audit.reading import CURSOR_PATTERN, AuditEvent, AuditFilter, events
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/ui/audit")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditQuery:
     """Which events are shown: those that fit every field that is set."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -14,6 +13,7 @@ from towline.content.formats import formats_of
 from towline.content.values import NotParsed, TooDeep
 from towline.errors import InvalidResolution, InvalidValue
 from towline.explain import is_text
+from towline.frozen import frozen
 from towline.options import Side
 from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Choice, ExplainedParty
@@ -26,7 +26,7 @@ MOST_EDITED_BYTES = 256 * 1024
 """The largest content that a page lets edit, and shows as a result."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChoiceOutcome:
     """What a choice makes of an asset: its content, and how it differs from ours.
 

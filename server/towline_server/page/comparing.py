@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.responses import Response
 
 from towline.content.values import ABSENT
 from towline.explain import SIDES, Explanation, Format
+from towline.frozen import frozen
 from towline.model import AssetState, Digest, Revision, ThreeWay
 from towline_server.projects.domain import Project
 
@@ -23,7 +23,7 @@ AROUND: Mapping[str, str] = {"base": "before", "ours": "after"}
 _MOST_LINES = 2_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FieldRow:
     """A field that differs, with its value as text on each side; None where it is absent."""
 
@@ -32,7 +32,7 @@ class FieldRow:
     values: Sequence[str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Difference:
     """What differs in one asset; ``sides`` are the names of the columns."""
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Query, Request
 
 from towline.conflicts import Conflict, Party
+from towline.frozen import frozen
 from towline.resolutions import SavedResolution
 from towline_server.runs.conflicts import Conflicts
 
 from .paging import PageNumber
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ListedParty:
     """An asset in conflict; ``saved`` is the choice for it, ``is_settled`` whether it does."""
 
@@ -63,7 +63,7 @@ def state_of(parties: Sequence[ListedParty]) -> str:
     return sha256(repr(spec).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConflictFilter:
     """Which assets in conflict are shown: those that fit every field that is set."""
 

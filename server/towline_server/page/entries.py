@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
+from towline.frozen import frozen
 from towline.model import AssetPath
 from towline.plan import LISTED, BehindReason, IgnoredReason
 from towline.report import reason_message
@@ -38,7 +38,7 @@ RULES: Mapping[int, str] = MappingProxyType(
 """What each rule of docs/semantics.md means."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryFilter:
     """Which entries are shown: those of one list, those whose path has a text."""
 
@@ -51,7 +51,7 @@ class EntryFilter:
 Wanted = Annotated[EntryFilter, Depends()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReportEntry:
     """One asset of a report; ``why`` explains what became of it."""
 
@@ -66,7 +66,7 @@ class ReportEntry:
     """Whether its content before and after can be compared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReportEntries:
     """A page of a report's entries."""
 

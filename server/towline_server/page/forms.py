@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline.errors import CallerError, InvalidValue
+from towline.frozen import frozen
 from towline_server.auth.keys import new_token
 from towline_server.errors import Forbidden, IdempotentRequestRunning, NotFound
 from towline_server.web.idempotency import KeyedRequest, ResponseStore
@@ -32,7 +33,7 @@ TOP = ""
 """Where a problem is that no field has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FormField:
     """What a form asks: a property of a model."""
 
@@ -56,7 +57,7 @@ class FormField:
         return f"f-{self.name.replace('.', '-')}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ShownForm:
     """A form as a page shows it: what is in each field, and what is wrong with it."""
 

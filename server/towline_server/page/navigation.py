@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from towline.frozen import frozen
 from towline_server.auth.roles import Role
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PageLink:
     """A link; ``needed`` is a role on the tenant, or of a tab on its project."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Query, Request
+
+from towline.frozen import frozen
 
 from .rendering import query
 
@@ -17,7 +18,7 @@ ROWS = 100
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Pages:
     """Where a page is in a list."""
 

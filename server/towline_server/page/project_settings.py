@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from towline.errors import TowlineError
+from towline.frozen import frozen
 from towline_server.api import projects as api
 from towline_server.auth.roles import Role
 from towline_server.errors import Forbidden, NotFound
@@ -56,7 +57,7 @@ _BY_HAND = ("kinds", "binding.connection_id")
 _ASKED = fields_of(api.ProjectBody, without=_BY_HAND, labels=_LABELS, hints=_HINTS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ShownPreview:
     """A page of what would be an asset; or why that cannot be found out."""
 

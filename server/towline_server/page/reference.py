@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
+
+from towline.frozen import frozen
 
 from .rendering import page
 
@@ -28,7 +29,7 @@ _BOUNDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DocumentedField:
     """A parameter, or a field of a body or an answer."""
 
@@ -42,7 +43,7 @@ class DocumentedField:
     """Of a parameter: path, query or header."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DocumentedContent:
     """A body or an answer."""
 
@@ -53,7 +54,7 @@ class DocumentedContent:
     example: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Operation:
     """What a method does at a path."""
 
@@ -67,7 +68,7 @@ class Operation:
     answers: tuple[DocumentedContent, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Schema:
     """An object, a list of values, or another type that has a name."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
@@ -19,6 +18,7 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline_server.api.access import RequestContext
 from towline_server.auth.roles import Role
 from towline_server.errors import Forbidden, Unauthenticated
@@ -89,7 +89,7 @@ def form_token(cookie: str) -> str:
     return hashlib.sha256(f"towline form\0{cookie}".encode()).hexdigest() if cookie else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Visitor(RequestContext):
     """Who is signed in, what they may access, and how they are shown a page."""
 

@@ -7,7 +7,6 @@ are wanted. A kind is wanted as long as an owner, a sync, says so.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, select, union_all, update
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, AssetState, Digest, first_path
 from towline.plan import Disposition, Edit, Item, Plan
 from towline.records import AssetRecord
@@ -38,7 +38,7 @@ class AssetChange(StrEnum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EventSource:
     """The pull that makes events; ``at`` is None where its caller has no clock."""
 
@@ -47,7 +47,7 @@ class EventSource:
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AssetEvent:
     """One change of one asset by one pull, with the asset's states around it."""
 
@@ -67,7 +67,7 @@ class AssetEvent:
     after: AssetState | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EventFilter:
     """Which events are shown: those that fit every field that is set."""
 
@@ -100,7 +100,7 @@ class EventFilter:
             yield row.at >= self.since
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EventPage:
     """Some events in their order: all that fit with a sequence above ``after``, up to ``last``."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Self, TypeAlias, get_args
 
+from towline.frozen import frozen
 from towline.kinds import Kinds
 
 DataType: TypeAlias = Literal[
@@ -67,7 +67,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType({_key(name): name for name in get
 """The data type of a kind that sets none, by the kind's name in its simplest form."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DataTypes:
     """The data types of a project's kinds; a kind that has none goes by its own name."""
 

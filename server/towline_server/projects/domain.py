@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from towline.content_rules import ContentMode
 from towline.errors import InvalidValue, NotAssociated
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.names import NamePolicy, path_problem
 from towline.options import OnConflict, Renames
@@ -78,7 +79,7 @@ class Provider(StrEnum):
         return self not in SOURCES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Connection:
     """A repository, or a source of files, that projects of a tenant may be bound to.
 
@@ -104,7 +105,7 @@ class Connection:
         return self.credential_origin is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Binding:
     """What a project is associated with: a ref and a subfolder of a connection's repository.
 
@@ -154,7 +155,7 @@ def branch_of(ref: str) -> str | None:
     return wanted.names[0].removeprefix("refs/heads/")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PullSettings:
     """How the pulls of a project decide, where a request leaves it open."""
 
@@ -163,7 +164,7 @@ class PullSettings:
     renames: Renames = Renames.SIMILAR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Project:
     """A project as its tenant sees it; its assets are in its store."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline.model import AssetId, AssetPath, AssetState
 from towline.records import AssetRecord
 
@@ -15,7 +15,7 @@ from .asset_tables import AssetRow, BlobRow
 from .rows import AnyRow, record_of, select_assets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ListFilter:
     """Which assets a list shows: those that fit every field that is set."""
 
@@ -24,7 +24,7 @@ class ListFilter:
     """What their paths start with, case-sensitive."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProjectAsset:
     """An asset that the project has, and the size of its content in bytes."""
 
@@ -33,7 +33,7 @@ class ProjectAsset:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AssetPage:
     """Some of a list, and how long it is in all."""
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from towline.errors import StoreBusy, StoreError
+from towline.frozen import frozen
 from towline.model import Revision
 from towline_server.db.failures import FAILURES, is_busy, is_full, shown
 from towline_server.errors import DiskFull, existing
@@ -43,7 +43,7 @@ def hold_writers(session: Session, project_id: UUID) -> None:
     existing(session.scalar(found.with_for_update(key_share=True)), "project")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Fenced:
     """A new fence of a project, and the revision that the project has."""
 

@@ -6,7 +6,7 @@ What undo reads of it is `SqlSnapshot.log`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session, defer
 
+from towline.frozen import frozen
 from towline.model import Digest, Revision
 from towline.plan import Plan
 from towline.planfile import dump_plan
@@ -26,7 +27,7 @@ from towline_server.errors import existing
 from .asset_tables import PullRow, RetainedBlobRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PastPull:
     """One applied plan, and the report of it."""
 

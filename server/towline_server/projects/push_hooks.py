@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from types import MappingProxyType
 from typing import Any, Self
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.limits import MIB
 from towline.remotes.url import WantedRef
 
@@ -131,7 +131,7 @@ class _MemberReader:
         return token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PushedRef:
     """A ref that a push made or moved."""
 
@@ -155,7 +155,7 @@ Check = Callable[[str, str, HookBody], bool]
 ReadRefs = Callable[[Mapping[str, Any]], Iterator[PushedRef]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class HookForm:
     """How one sort of host calls: in which headers, and with which payload."""
 

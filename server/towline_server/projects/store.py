@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from towline.codec import decode
 from towline.errors import MovedError, StoreBusy
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.model import AssetId, AssetPath, AssetState, Digest
 from towline.names import NamePolicy
@@ -54,7 +54,7 @@ class AssetChanged(MovedError, code="asset_changed"):
         return f"{self.path!r} is {self.found} now; read it again"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expected:
     """What must be at the edited path, so that no edit overwrites what its user has not read."""
 
@@ -77,7 +77,7 @@ class Expected:
             raise AssetChanged(path=path, found=None if found is None else found.digest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _Checked:
     """The project as a plan was checked against it, and the plan as the log will have it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID, uuid4
@@ -11,6 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline.plan import Plan
 from towline.planfile import dump_plan, load_plan
 from towline_server.errors import existing
@@ -18,7 +18,7 @@ from towline_server.errors import existing
 from .asset_tables import StoredPlanRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PlanEntry:
     """A plan that waits, and since when; ``settings`` are as `StoredPlanRow` has them."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -10,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.names import name_problem
 from towline_server.audit.log import Action, Owner, record
 from towline_server.db.statements import insert_new
@@ -19,7 +19,7 @@ from .service import utc_now
 from .tables import TenantRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Tenant:
     """Who projects, people and connections belong to."""
 

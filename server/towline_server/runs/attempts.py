@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from towline.codec import encode
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.remotes.url import ALL_SCHEMES, RemoteUrl
 from towline_server.db.clock import clock
 from towline_server.db.jobs import growing_delays
@@ -34,7 +34,7 @@ LONGEST_RETRY_SECONDS = 3600
 RETRIES = growing_delays(3, 10, LONGEST_RETRY_SECONDS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Batch:
     """What new runs belong to."""
 
@@ -52,7 +52,7 @@ class Batch:
         return cls(batch_id=uuid4(), parent=request)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunTarget:
     """What the rows of new runs take from their project."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol, Self
 from uuid import UUID
+
+from towline.frozen import frozen
 
 
 class Counted(Protocol):
@@ -23,7 +24,7 @@ class Counted(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AtOnce:
     """How many are done at once: in all, for one tenant, and at one remote host."""
 

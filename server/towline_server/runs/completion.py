@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from towline.conflicts import unresolved
 from towline.errors import Cancelled, StoreError, TowlineError
+from towline.frozen import frozen
 from towline.report import Report, Status, report_json
 from towline_server import logs, metrics
 from towline_server.db.clock import database_now
@@ -44,7 +44,7 @@ from .tables import RunRow, find_now, find_row, held_by, hold_projects
 _LOG = logging.getLogger("towline.runs")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Completion:
     """A terminal state, and what a run's row stores with it."""
 

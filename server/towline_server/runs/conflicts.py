@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from towline.conflicts import Conflict
 from towline.errors import ContentMissing
 from towline.explain import Explanation, explain
+from towline.frozen import frozen
 from towline.model import AssetId, Digest, Revision, ThreeWay
 from towline.options import Side
 from towline.plan import Plan
@@ -22,7 +23,7 @@ MOST_CONTENT_BYTES = 4 * 1024 * 1024
 """Of all contents of one conflict together; what does not fit is left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Conflicts:
     """The conflicts between a project and a revision, saved resolutions aside."""
 
@@ -60,7 +61,7 @@ class Conflicts:
         return () if self.planned is None else self.planned.settled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Choice:
     """How a person settles the conflict of one asset: by one of the first three.
 
@@ -73,7 +74,7 @@ class Choice:
     digests: ThreeWay[Digest | None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ExplainedParty:
     """An asset of a conflict, compared; ``contents`` has the bytes of its sides, by digest.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from towline.content_rules import ContentMode
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.model import Revision
 from towline.options import OnConflict, Renames, Resolutions, Selection
 from towline.remotes.windows import Window
@@ -56,7 +57,7 @@ ORCHESTRATED = frozenset({BackendName.TEMPORAL, BackendName.PREFECT})
 """The backends that pass runs on to an orchestrator (`towline_server.runs.orchestrator`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RequiredBinding:
     """What a project must be bound to when a run begins; None allows any ref or folder."""
 
@@ -73,7 +74,7 @@ class RequiredBinding:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunRequest:
     """What a run is to do; it is stored with the run, and each attempt does the same.
 
@@ -119,7 +120,7 @@ class RunRequest:
         return self.only if self.kind is None else Selection(kinds=frozenset({self.kind}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Trigger:
     """What requested runs.
 
@@ -135,7 +136,7 @@ class Trigger:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunError:
     """Why a run failed, as it may be shown: the library's error code, message and data."""
 
@@ -145,7 +146,7 @@ class RunError:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Cancellation:
     """Who cancelled a run, when and why."""
 
@@ -154,7 +155,7 @@ class Cancellation:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Attempts:
     """A run's place among the attempts at one request; ``number`` counts from 1."""
 
@@ -186,7 +187,7 @@ class RemoteState(StrEnum):
         return self not in (RemoteState.RUNNING, RemoteState.CANCELLING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RemoteRun:
     """A run as its orchestrator knows it."""
 
@@ -206,7 +207,7 @@ class RemoteRun:
         return {"state": str(self.state), **self.details}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WindowCount:
     """How many windows a run has pulled, and how many are left, also beyond what it may pull."""
 
@@ -215,7 +216,7 @@ class WindowCount:
     """None: they were not counted yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PulledWindow:
     """What an external executor found of the history whose next window it pulled."""
 
@@ -225,7 +226,7 @@ class PulledWindow:
     """How many windows follow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Executor:
     """What executes a run, and until when it has the lease."""
 
@@ -237,7 +238,7 @@ class Executor:
     """The run at its orchestrator, once that has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Lease:
     """The right to execute one run."""
 
@@ -257,7 +258,7 @@ class Lease:
         return (self.run_id,) if self.parent_id is None else (self.run_id, self.parent_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Run:
     """One execution of a pull."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from towline.apply import apply
 from towline.errors import Cancelled, ContentMissing, StalePlan, StoreBusy, TowlineError
+from towline.frozen import frozen
 from towline.model import Revision
 from towline.plan import Plan
 from towline.ports import Applied, Watch
@@ -61,7 +62,7 @@ def pass_boundary(_run_id: UUID, _name: str) -> None:
     """Do nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Tools:
     """What executing runs needs."""
 
@@ -80,7 +81,7 @@ class Tools:
         return claim_inputs(self.repositories, session, row, at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _Planned:
     plan: Plan
     at: AnyRow

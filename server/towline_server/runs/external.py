@@ -9,7 +9,7 @@ still holds and the project is as the plan found it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from hmac import compare_digest
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from towline.apply import apply, check_kinds
 from towline.errors import CallerError, Cancelled, ContentMissing, InvalidPlan
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline.limits import Limits
 from towline.model import AssetId, AssetPath, Digest, Revision
@@ -89,7 +90,7 @@ class ExternalBackend:
         """Do nothing: the answer to the next heartbeat says so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Work:
     """What an executor needs to plan a run: ours at one moment, and where theirs is."""
 
@@ -115,7 +116,7 @@ class Work:
     """The revision that the last window ends with; None: what the ref names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Claim:
     """A run that an executor has claimed, until ``lease_until`` if it sends no heartbeat."""
 
@@ -125,7 +126,7 @@ class Claim:
     work: Work
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class HeartbeatReply:
     """The end of a renewed lease, and whether the run is to stop."""
 
@@ -358,7 +359,7 @@ def _record(session: Session, lease: Lease, completion: Completion) -> None:
     record_in(session, lease.project_id, Action.RUN_COMPLETED, lease.run_id, state=state)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _SentContents:
     """Contents that were sent with the plan. The store checks them against their digests."""
 

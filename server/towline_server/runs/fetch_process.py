@@ -28,6 +28,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from towline.errors import RemoteRefused, RemoteTimeout, TowlineError
+from towline.frozen import frozen
 from towline.limits import MIB, Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
@@ -53,7 +54,7 @@ Answer = Callable[[Mapping[str, Any]], None]
 _PASSED = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FetchProcess:
     """A `fetching.FetchRevision` whose children fetch one after another (`FetchChildren`).
 

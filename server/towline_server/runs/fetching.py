@@ -23,6 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.errors import Cancelled, ContentMissing, RemoteTimeout, TowlineError
+from towline.frozen import frozen
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Phase, Watch
@@ -51,7 +52,7 @@ _NOTHING: tuple[int, int | None] = (0, None)
 """The progress of a fetch before the remote has sent any of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BoundRepository:
     """A ref of a repository or a source, its credential, and the cache of its objects here."""
 
@@ -188,7 +189,7 @@ def _cache_name(connection_id: UUID, address: str) -> str:
     return sha256(f"{connection_id}\0{address}".encode()).hexdigest()[:32] + ".git"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FetchTarget:
     """What to fetch: the ref of a repository, or one revision of it."""
 

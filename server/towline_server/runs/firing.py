@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from towline.codec import decode
 from towline.errors import CallerError, InvalidValue
+from towline.frozen import frozen
 from towline.kinds import Kinds
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.failures import passes
@@ -37,7 +38,7 @@ _TOGETHER = 200
 """Schedules that are fired in one transaction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _Firing:
     """What one schedule requests now."""
 

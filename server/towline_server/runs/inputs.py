@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from towline.errors import TowlineError
+from towline.frozen import frozen
 from towline.model import Revision
 from towline_server.projects.domain import Project
 from towline_server.projects.locking import claim
@@ -19,7 +20,7 @@ from .fetching import BoundRepository, Repositories
 from .tables import RunRow, run_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Inputs:
     """A run, its project and its repository, at one moment: while the project has this fence."""
 

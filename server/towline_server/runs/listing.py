@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
+
+from towline.frozen import frozen
 
 from . import domain
 from .states import RunState
 from .tables import RunRow, list_runs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunFilter:
     """Which runs a list shows: those that match every field that is set."""
 
@@ -56,7 +57,7 @@ class RunFilter:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunPage:
     """A part of a list, and the length of the whole."""
 

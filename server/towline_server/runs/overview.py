@@ -6,7 +6,6 @@ Nothing is fetched or compared: `towline.status` does that for one project.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline.model import Revision
 from towline_server.projects.asset_tables import AssetRow, PullRow
 from towline_server.projects.connection_tables import BindingRow
@@ -42,7 +42,7 @@ class ProjectState(StrEnum):
     UP_TO_DATE = "up_to_date"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Overview:
     """A project in a list."""
 

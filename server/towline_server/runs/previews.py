@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from towline.errors import BrokenLimit
+from towline.frozen import frozen
 from towline.limits import Limits, limits_exceeded
 from towline.model import AssetId, AssetPath, Revision
 from towline.plan import Item, Note, Plan
@@ -19,7 +19,7 @@ from .domain import RunRequest
 from .planning import options_of, plan_for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PreviewedFile:
     """A file of the repository: an asset, or what is ignored."""
 
@@ -32,7 +32,7 @@ class PreviewedFile:
     """Why it would not be an asset."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Preview:
     """What the first pull of a project would make an asset, and what not."""
 

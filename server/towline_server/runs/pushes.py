@@ -8,11 +8,12 @@ where the same delivery had it, or where the last push did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from uuid import UUID
 
 from sqlalchemy import or_, select
 
+from towline.frozen import frozen
 from towline_server.audit.actor import identified
 from towline_server.auth.sealing import Sealer
 from towline_server.db.session import Database
@@ -30,7 +31,7 @@ from .tables import RunRow
 _LONGEST_NAME = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Call:
     """A webhook as received, with every value of each header; nothing is verified yet."""
 

@@ -6,7 +6,6 @@ A run's row is a job (`towline_server.db.jobs`): an executor that lost the lease
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, or_, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline.model import Revision
 from towline_server.db.clock import clock, database_now, sql_now
 from towline_server.db.jobs import JobQueue
@@ -45,7 +45,7 @@ class NotTaken(StrEnum):
     """This process is shutting down."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Renewal:
     """The runs whose leases were renewed, and those of them to stop."""
 

@@ -7,7 +7,6 @@ another one has locked are left to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -15,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
+from towline.frozen import frozen
 from towline_server import metrics
 from towline_server.audit.tables import AuditEventRow
 from towline_server.db.clock import DatabaseNow, database_now
@@ -29,7 +29,7 @@ _TOGETHER = 200
 """Rows that one transaction looks at; a report may be large."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Retained:
     """How long rows are stored."""
 

@@ -8,7 +8,6 @@ found one index probe each (a "loose index scan"), however long their queues are
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -17,13 +16,14 @@ from uuid import UUID
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from towline.frozen import frozen
 from towline_server.db.clock import sql_now
 
 from .domain import BackendName
 from .tables import RunRow, is_free, waits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Candidate:
     """A run that an executor may take, and what its bounds count it by."""
 
@@ -32,7 +32,7 @@ class Candidate:
     host: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Excluded:
     """The runs that an executor does not take now."""
 

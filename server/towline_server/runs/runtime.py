@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, assert_never
 
+from towline.frozen import frozen
 from towline_server.addresses import AddressPolicy
 from towline_server.auth.sealing import Sealer
 from towline_server.db.jobs import RetryPolicy, growing_delays
@@ -70,7 +70,7 @@ class LocalBackend(RunBackend, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Runtime:
     """The services of runs in one server; `open_runtime` makes it."""
 

@@ -8,7 +8,7 @@ what is due at a given hour fires once.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from towline.codec import decode, encode
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 
 from .domain import BackendName, RunRequest
 from .schedule_tables import ScheduleRow
@@ -28,7 +29,7 @@ LONGEST_SECONDS = 315_360_000
 _SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Rhythm:
     """How often a schedule fires.
 
@@ -75,7 +76,7 @@ class Rhythm:
         return due
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ScheduleSpec:
     """What to request, and when."""
 
@@ -120,7 +121,7 @@ def spec_of(row: ScheduleRow) -> ScheduleSpec:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Schedule:
     """A schedule of a project, and when it fires next; None: it is paused."""
 

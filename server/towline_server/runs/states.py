@@ -6,11 +6,11 @@ Only `TRANSITIONS` and `FAILURES` define this; a test compares the documentation
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from towline import errors as engine
+from towline.frozen import frozen
 from towline_server import errors as server
 
 
@@ -190,7 +190,7 @@ class Fault(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFailure:
     """What a class of errors means for the run that it ends."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from towline.errors import Cancelled
+from towline.frozen import frozen
 from towline_server import metrics
 from towline_server.errors import HostPaused
 from towline_server.recent import Recent
@@ -24,7 +25,7 @@ _REMEMBERED = 10_000
 """Tenants and hosts whose last fetch is remembered."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Pause:
     """A host that did not answer."""
 

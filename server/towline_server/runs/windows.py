@@ -9,11 +9,11 @@ the history was rewritten) leaves one window.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
 
+from towline.frozen import frozen
 from towline.model import Revision
 from towline.ports import Watch
 from towline.remotes.windows import Window
@@ -28,7 +28,7 @@ _REMEMBERED = 16
 _Key: TypeAlias = tuple[Path, Revision, Window]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NextWindow:
     """The last revision of the window that is next, and how many follow."""
 

@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from towline.errors import RefNotFound
+from towline.frozen import frozen
 from towline.limits import Limits
 from towline.model import Revision
 from towline.ports import Phase, Traffic, Watch
@@ -28,7 +28,7 @@ from .ports import Source
 from .snapshot import BRANCH, snapshot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SourceRemote:
     """A source as something to fetch from; its only ref is the branch ``main``."""
 

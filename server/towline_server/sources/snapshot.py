@@ -20,6 +20,7 @@ from dulwich.object_store import DiskObjectStore, MemoryObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile
 
 from towline.errors import InvalidTree
+from towline.frozen import frozen
 from towline.model import Revision
 from towline.names import path_problem
 from towline.ports import Phase
@@ -109,7 +110,7 @@ def _write(store: DiskObjectStore, objects: Sequence[ShaFile]) -> None:
         store.add_objects([(each, None) for each in new])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _ListedFiles:
     """What was listed last: the version of each file, and its blob.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from fastapi import APIRouter
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from towline.frozen import frozen
 from towline_server.problems import Failure, Render, problem
 
 Value = TypeVar("Value")
@@ -27,7 +27,7 @@ Gauges: TypeAlias = Callable[[Session], Iterable[Metric]]
 """Measures what is in the database now, at each request for the metrics."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Dialect:
     """One API of the control plane."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -24,6 +24,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from starlette.concurrency import run_in_threadpool
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline_server.auth.roles import Principal, PrincipalKind
 from towline_server.auth.sealing import Sealer
 from towline_server.db import Database
@@ -70,7 +71,7 @@ class IdempotentResponseRow(Base):
     """Sealed (`towline_server.auth.sealing`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KeyedRequest:
     """A request that must run once."""
 
@@ -91,7 +92,7 @@ class KeyedRequest:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KeyLock:
     """The right to run a request."""
 
@@ -104,7 +105,7 @@ class KeyLock:
         return self.request.row & (IdempotentResponseRow.claimed_at == self.acquired_at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ResponseStore:
     """The locks and responses of a database."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from starlette.responses import Response
 
+from towline.frozen import frozen
 from towline_server import disk
 from towline_server.db import is_current
 from towline_server.db.clock import database_now
@@ -92,7 +92,7 @@ def _authorise(request: Request, services: Services) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """Counters, then gauges; that the database is gone is a gauge itself."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline.remotes.url import Scheme
 from towline_server.db.jobs import RetryPolicy
 
@@ -86,7 +86,7 @@ class Result(StrEnum):
     """The signing secret cannot be decrypted: its key is gone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Event:
     """Something that happened; ``data`` is plain JSON, without contents and secrets."""
 
@@ -97,7 +97,7 @@ class Event:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Endpoint:
     """Where a tenant's events are sent. It never contains the secret."""
 
@@ -116,7 +116,7 @@ class Endpoint:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Delivery:
     """A message to one endpoint."""
 

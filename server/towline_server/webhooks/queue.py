@@ -8,7 +8,6 @@ the database's. An endpoint's row is locked before those of its deliveries, as d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from uuid import UUID
@@ -16,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline_server.db.clock import DatabaseNow, database_now
 from towline_server.db.jobs import JobQueue, Moment, RetryPolicy, release
 from towline_server.db.session import Database
@@ -51,7 +51,7 @@ _FORGOTTEN = 500
 """How many are deleted in one transaction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Ready:
     """An endpoint to which something is due."""
 
@@ -59,7 +59,7 @@ class Ready:
     tenant_id: UUID
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Attempt:
     """One attempt at a delivery, and its lease."""
 
@@ -74,7 +74,7 @@ class Attempt:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Recorded:
     """The state of a delivery after an attempt."""
 

@@ -17,11 +17,12 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 import httpcore2
 
+from towline.frozen import frozen
 from towline_server.addresses import AddressPolicy, Lookup, look_up
 
 from .domain import Result
@@ -59,7 +60,7 @@ SECONDS = 20.0
 """How long an attempt may take; Standard Webhooks recommends 15 to 30 ("Request timeouts")."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Answer:
     """The answer to an attempt, or why there is none."""
 
@@ -69,7 +70,7 @@ class Answer:
     """The header, as received."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Sender:
     """Sends messages to permitted addresses."""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline.remotes.url import Scheme
 from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.sealing import Sealer
@@ -34,7 +34,7 @@ _MOST_SECRETS = 10
 """How many sign at once: each is a part of a header."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EndpointSettings:
     """The settings of an endpoint."""
 

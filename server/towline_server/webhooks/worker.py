@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from towline.frozen import frozen
 from towline.remotes.url import Scheme
 from towline_server import logs, metrics
 from towline_server.auth.sealing import Sealer
@@ -26,7 +26,7 @@ from .service import signing_secrets
 _LOG = logging.getLogger("towline.webhooks")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Bounds:
     """How many messages a process sends at once."""
 

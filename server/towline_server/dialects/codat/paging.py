@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from fastapi import Query
 from sqlalchemy import ColumnElement
 from starlette.requests import Request
+
+from towline.frozen import frozen
 
 from .models import Link, Links, Paged
 from .query import LONGEST, QueryFields, parse_order, parse_query
@@ -22,7 +23,7 @@ _Page = Annotated[int, Query(ge=1, le=2**31)]
 _Size = Annotated[int, Query(alias="pageSize", ge=1, le=LARGEST)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PageRequest:
     """The part of a list that is requested."""
 

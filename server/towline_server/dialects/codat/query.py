@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -25,6 +24,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import ColumnElement, Float, and_, cast, func, literal, or_
 
 from towline.errors import InvalidValue
+from towline.frozen import frozen
 from towline_server.db.base import ExactText, UtcDateTime
 
 LONGEST = 2047
@@ -42,7 +42,7 @@ class FieldType(StrEnum):
     FLAG = "true or false"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueryField:
     """A field that queries may name: its type, and its value in SQL."""
 
@@ -50,7 +50,7 @@ class QueryField:
     expression: ColumnElement[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueryFields:
     """The fields of a list."""
 

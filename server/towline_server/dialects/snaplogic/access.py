@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from towline.frozen import frozen
 from towline_server.auth.roles import Principal, PrincipalKind, Role, authorise
 from towline_server.errors import Forbidden
 from towline_server.projects.domain import Project
@@ -19,7 +19,7 @@ from towline_server.web.schemas import raw_body
 FORMS = (Form.BASIC_PASSWORD, Form.BEARER_TOKEN_JWT, Form.BEARER_JWT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class GitRequest:
     """A request of a caller who may use Git operations."""
 

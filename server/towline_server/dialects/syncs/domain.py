@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from towline.errors import CallerError
+from towline.frozen import frozen
 from towline_server.projects.domain import Provider
 from towline_server.runs.domain import BackendName, Run
 
@@ -64,7 +65,7 @@ class LoadMode(StrEnum):
     """What each pull of the project changes of a kind, appended to the project's events."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TableChoice:
     """The table of one kind, as far as the owner of a sync sets it."""
 
@@ -79,7 +80,7 @@ class TableChoice:
     source_instance_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TableBinding(TableChoice):
     """The table of one kind, with every name filled in."""
 
@@ -88,7 +89,7 @@ class TableBinding(TableChoice):
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Definition:
     """What the owner of a sync sets; clearing a field gives it the default here."""
 
@@ -115,7 +116,7 @@ class Definition:
         return tuple(each.entity_key for each in self.table_bindings if each.load_mode is appended)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SavedSync(Definition):
     """A sync: what its owner set, and what became of it; its ``status`` is the one that was set."""
 
@@ -158,7 +159,7 @@ DOES_NOT_FIT = "does_not_fit"
 """The type of a problem with what exists already, not with the form of the request."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncProblem:
     """One thing that is wrong with a sync, and where it is in the request."""
 

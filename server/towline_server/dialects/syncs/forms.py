@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from towline.frozen import frozen
 from towline.remotes.credentials import TOKEN_USERNAME
 from towline.remotes.url import GIT_SCHEMES, Scheme
 from towline_server.projects.domain import Provider
 from towline_server.sources.config import SOURCES, config_schema
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Host:
     """How a provider is reached."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from towline.frozen import frozen
 from towline_server.audit.log import Action, Owner, record
 from towline_server.auth.roles import Principal, Role, authorise_tenant
 from towline_server.db.clock import database_now
@@ -48,7 +49,7 @@ _TOGETHER = 200
 """Events that one transaction deletes; pulls of their project wait meanwhile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SyncFilter:
     """Which syncs a list shows: those that fit every field that is set."""
 
