@@ -34,7 +34,7 @@ def ask_about(error: Exception) -> bool:
     if not url.is_http:
         return False
     print_error(error.message)
-    question = f"Username for {url.host} (none for a token)"
+    question = f"Username for {url.host} (leave empty for a token)"
     username = click.prompt(question, "", show_default=False, err=True)
     question = "Password or token" if username else "Token"
     secret = click.prompt(question, "", show_default=False, hide_input=True, err=True)

@@ -97,7 +97,7 @@ def _difference_count(found: Explanation) -> str:
     if found.fields:
         clashes = sum(field.clashes for field in found.fields)
         text = pluralize(len(found.fields), "field")
-        return f"{text}, {clashes} in both" if clashes else text
+        return f"{text}, {clashes} clashing" if clashes else text
     # The first two lines of a unified diff name its sides.
     lines = [line for difference in found.lines for line in difference.lines[2:]]
     if lines:

@@ -56,7 +56,7 @@ def describe_error(error: BaseException) -> ErrorMessage:
         case _:
             # Its text may contain secrets.
             message = f"internal error ({type(error).__name__}); please report it"
-            hint = "TOWLINE_TRACEBACK=1 shows where it comes from"
+            hint = "set TOWLINE_TRACEBACK=1 to see the traceback"
             return ErrorMessage(code=FAILURE, json=_json("internal_error", message), hint=hint)
 
 
@@ -80,7 +80,7 @@ def _scrubbed(value: Any) -> Any:
 
 def _hint(error: TowlineError) -> str:
     if isinstance(error, LimitExceeded):
-        return _LIMIT_HINTS.get(error.limit, f"raise it: --limit {error.limit}=VALUE")
+        return _LIMIT_HINTS.get(error.limit, f"raise it with --limit {error.limit}=VALUE")
     if isinstance(error, AuthenticationFailed):
         if not error.url.startswith("http"):
             return _SSH_KEYS
@@ -90,40 +90,42 @@ def _hint(error: TowlineError) -> str:
 
 _SEE_LOG = "towline log shows whether a pull was made"
 _LIMIT_HINTS = {
-    "assets": "raise it: --max-assets N, or for good: towline config limit.assets N",
-    "deletes": "raise it: --max-deletes N, if so many deletions are right",
+    "assets": "raise it with --max-assets N, or permanently with towline config limit.assets N",
+    "deletes": "if these deletions are intended, raise it with --max-deletes N",
 }
 _REFUSED = (
-    "correct or remove them there; the URL comes first, then TOWLINE_TOKEN and TOWLINE_PASSWORD, "
-    "~/.netrc, git's credential helper"
+    "correct or remove them there; the URL is used first, then TOWLINE_TOKEN or "
+    "TOWLINE_PASSWORD, then ~/.netrc, then git's credential helper"
 )
 _CREDENTIALS = (
     "set TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, or add the host to ~/.netrc "
     "or to git's credential helper"
 )
-_SSH_KEYS = "add your key to the ssh agent (ssh-add), and its public half to your account there"
-_REF = "towline config ref NAME, or --ref for clone and init"
+_SSH_KEYS = (
+    "add your key to the ssh agent (ssh-add), and your public key to your account on that host"
+)
+_REF = "choose another with towline config ref NAME, or with --ref in clone and init"
 _HINTS = {
-    "not_associated": "towline clone URL, or in a folder that has assets already: towline init URL",
-    "already_associated": "towline config shows with which; towline config url URL changes it",
+    "not_associated": "run towline clone URL, or towline init URL in a folder that has assets",
+    "already_associated": "towline config url shows which; towline config url URL changes it",
     "permission_denied": _CREDENTIALS,
     "ref_not_found": _REF,
     "empty_repository": _REF,
     "unknown_assets": "towline status --json lists ids and paths",
     "no_remote_version": "towline status shows what is local only",
-    "colliding_resolutions": "towline plan shows who claims the path",
-    "unresolved_conflicts": "towline resolve settles them one by one",
-    "empty_remote": "--allow-empty, if everything was really deleted there",
-    "stale_plan": "towline plan --plan-out FILE",
-    "unknown_pull": "towline log",
+    "colliding_resolutions": "towline plan shows which assets claim the path",
+    "unresolved_conflicts": "towline resolve goes through them one by one",
+    "empty_remote": "if everything was really deleted there, use --allow-empty",
+    "stale_plan": "make a new plan with towline plan --plan-out FILE",
+    "unknown_pull": "towline log lists the pulls",
     "undo_blocked": "towline diff shows the edits",
     "unsafe_owner": (
-        "if you trust that user: TOWLINE_ANY_OWNER=1 for one command, "
-        "or git config --global --add safe.directory FOLDER"
+        "if you trust that user, set TOWLINE_ANY_OWNER=1 for one command, "
+        "or run git config --global --add safe.directory FOLDER"
     ),
-    "redirect_refused": "towline config url URL, if you trust the new address",
-    "content_missing": "towline pull fetches again",
-    "store_error": "check that you may read and write the folder, and that its disk has room",
+    "redirect_refused": "if you trust the new address, run towline config url URL",
+    "content_missing": "run towline pull to fetch it again",
+    "store_error": "check that you can read and write the folder, and that its disk has space",
     "store_damaged": "restore .towline from a backup, or clone into a new folder",
     "remote_unavailable": "check the network and the address",
     "remote_timeout": "check the network; --limit total_seconds=VALUE allows more time",

@@ -19,35 +19,35 @@ ENTRY_POINTS = "towline.commands"
 # Section -> command -> its module in `commands`, and its summary (a test holds it to the command).
 SECTIONS = {
     "Start": {
-        "clone": ("clone", "Make a folder from a repository."),
-        "init": ("clone", "Associate this folder, and what is in it, with a repository."),
+        "clone": ("clone", "Clone a repository into a new folder."),
+        "init": ("clone", "Associate an existing folder with a repository."),
     },
     "Inspect": {
-        "status": ("status", "Show the state of every asset, without the network."),
+        "status": ("status", "Show the state of every asset, without network access."),
         "diff": ("diff", "Show conflicts and local edits, by field for JSON, YAML and TOML."),
-        "show": ("diff", "Write one side of an asset to standard output."),
+        "show": ("diff", "Print the content of one side of an asset."),
         "log": ("log", "Show the pulls of this project."),
     },
     "Update": {
-        "fetch": ("fetch", "Fetch the repository, and change nothing here."),
+        "fetch": ("fetch", "Fetch from the repository, and change nothing here."),
         "plan": ("pull", "Show what a pull would do."),
-        "pull": ("pull", "Apply the changes of the repository to this folder."),
-        "resolve": ("resolve", "Settle conflicts one at a time."),
+        "pull": ("pull", "Apply the repository's changes to this folder."),
+        "resolve": ("resolve", "Resolve conflicts one at a time."),
         "apply": ("pull", "Apply a plan from a file."),
         "undo": ("log", "Revert a pull."),
     },
     "Set up": {
         "config": ("config", "Show or change this project's settings."),
-        "completion": ("help", "Print the script for tab completion in a shell."),
-        "help": ("help", "Show the help of a command."),
+        "completion": ("help", "Print the tab completion script for a shell."),
+        "help": ("help", "Show help for a command."),
     },
 }
 BUILTIN = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 FROM_SERVER = {
     "serve": "Start the control plane.",
-    "work": "Execute runs of the database that servers share.",
-    "admin": "Manage tenants, people, keys, connections and projects in its database.",
-    "openapi": "Print its OpenAPI document.",
+    "work": "Execute runs from the database that servers share.",
+    "admin": "Manage tenants, people, keys, connections and projects in the server's database.",
+    "openapi": "Print the server's OpenAPI document.",
 }
 """The commands of the control plane, and their summaries."""
 
@@ -77,7 +77,7 @@ class CommandGroup(click.Group):
             raise CommandError(
                 "not_installed",
                 f"{cmd_name} needs the control plane, which is not installed",
-                "pip install 'towline[server]'",
+                "install it with: pip install 'towline[server]'",
             )
         return None
 
@@ -137,8 +137,8 @@ def _load(point: EntryPoint) -> click.Command:
         raise CommandError(
             "not_installed",
             f"{point.name} comes from {_origin(point)}, which cannot be loaded{missing}",
-            "pip install 'towline[server]'" if point.name in FROM_SERVER else "",
+            "install it with: pip install 'towline[server]'" if point.name in FROM_SERVER else "",
         ) from None
     if not isinstance(command, click.Command):
-        raise CommandError("not_installed", f"{point.name} from {_origin(point)} is no command")
+        raise CommandError("not_installed", f"{point.name} from {_origin(point)} is not a command")
     return command

@@ -35,7 +35,7 @@ run_merge_tool "$1" "$2"
 """As git mergetool runs one: it knows the tools, and the commands of the user's configuration."""
 
 _TOOL_LIST = "git mergetool --tool-help lists the tools"
-_TOOL_HINT = f"git config --global merge.tool NAME; {_TOOL_LIST}"
+_TOOL_HINT = f"set one with git config --global merge.tool NAME; {_TOOL_LIST}"
 
 
 def edit_merged(conflict: OpenConflict) -> bytes | None:
@@ -63,7 +63,7 @@ def run_merge_tool(conflict: OpenConflict, tool: str | None = None) -> bytes:
     tool = tool or configured_merge_tool()
     if tool is None:
         problem = "no merge tool is configured"
-        raise CommandError("no_merge_tool", problem, f"--tool=NAME, or {_TOOL_HINT}")
+        raise CommandError("no_merge_tool", problem, f"use --tool=NAME, or {_TOOL_HINT}")
     _check_takes_content(conflict)
     with tempfile.TemporaryDirectory(prefix="towline-merge-") as folder:
         stem, suffix = _file_name(conflict)
@@ -155,8 +155,8 @@ def doubts(content: bytes, conflict: OpenConflict) -> tuple[str, ...]:
 
 def _checked(content: bytes, conflict: OpenConflict) -> bytes:
     for doubt in doubts(content, conflict):
-        problem = f"what was written for {conflict.path} {doubt}"
-        raise CommandError("unfinished", problem, "--with FILE takes any content")
+        problem = f"the merged content of {conflict.path} {doubt}"
+        raise CommandError("unfinished", problem, "--with FILE accepts any content")
     return content
 
 

@@ -58,8 +58,8 @@ class ProjectConflicts:
         """Return how a conflict is resolved, on one line; empty where it is not."""
         saved = self.planned.saved.get(conflict.party.asset_id)
         if saved is None:
-            return "" if self.is_left(conflict) else "settled by the others"
-        does_not = ", does not settle it" if self.is_left(conflict) else ""
+            return "" if self.is_left(conflict) else "resolved by the other choices"
+        does_not = ", does not resolve it" if self.is_left(conflict) else ""
         return f"{describe(saved)}{does_not}"
 
     def last_change(self, conflict: OpenConflict) -> Commit | None:
@@ -90,8 +90,10 @@ class ProjectConflicts:
                 if covers(name, each.party.asset_id, each.party.paths)
             ]
             if not found:
-                problem = f"{given!r} is in no conflict"
-                raise CommandError("no_conflict", problem, "towline resolve --list")
+                problem = f"{given!r} is not in conflict"
+                raise CommandError(
+                    "no_conflict", problem, "towline resolve --list lists the conflicts"
+                )
             chosen.update(found)
         return tuple(each for each in self.conflicts if each.party.asset_id in chosen)
 
@@ -149,10 +151,10 @@ def plan_with_fetched(project: Project, remote: GitRemote, watch: Watch) -> Plan
     """Plan a pull of what was fetched last. Raises as `load_conflicts`."""
     revision = project.fetched
     if revision is None:
-        raise CommandError("not_fetched", "nothing was fetched yet", "towline fetch")
+        raise CommandError("not_fetched", "nothing has been fetched yet", "run towline fetch")
     if not remote.has(revision):
-        problem = f"what was fetched of {short(revision)} is no longer here"
-        raise CommandError("not_fetched", problem, "towline fetch")
+        problem = f"the fetched revision {short(revision)} is no longer in the cache"
+        raise CommandError("not_fetched", problem, "run towline fetch")
     options = pull_options({"allow_empty": True}, project)
     options = replace(options, limits=options.limits.without_project_bounds())
     with project.store.snapshot() as snapshot:

@@ -22,10 +22,10 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout."
 )
 yes_option = click.option(
-    "-y", "--yes", is_flag=True, help="Ask nothing, even where local work is discarded."
+    "-y", "--yes", is_flag=True, help="Do not ask, even if local work is discarded."
 )
 verbose_option = click.option(
-    "-v", "--verbose", is_flag=True, help="List every asset, however many there are."
+    "-v", "--verbose", is_flag=True, help="List every asset, even if there are many."
 )
 limit_options = (
     click.option(
@@ -39,7 +39,7 @@ limit_options = (
         "--max-assets",
         type=click.IntRange(min=1),
         metavar="N",
-        help="The most assets to track: --limit assets=N.",
+        help="The most assets to track; short for --limit assets=N.",
     ),
 )
 
@@ -72,61 +72,61 @@ choice_options = with_options(
         multiple=True,
         metavar="ID|PATH|GLOB",
         shell_complete=completes("conflicting"),
-        help="Take the repository's version of this asset, discarding edits here; of a folder or "
-        "a glob, that of the assets in conflict. Repeatable.",
+        help="Take the repository's version of this asset and discard local edits; for a folder "
+        "or a glob, do so for its assets in conflict. Repeatable.",
     ),
     click.option(
         "--use-ours",
         multiple=True,
         metavar="ID|PATH|GLOB",
         shell_complete=completes("conflicting"),
-        help="Keep this folder's version of this asset; of a folder or a glob, that of the assets "
-        "in conflict. Repeatable.",
+        help="Keep this folder's version of this asset; for a folder or a glob, do so for its "
+        "assets in conflict. Repeatable.",
     ),
     click.option(
         "--on-conflict",
         type=click.Choice(POLICIES),
-        help="What to do with the conflicts that are left: change nothing at all (refuse, the "
-        "default), pull the rest (skip), or take one side.",
+        help="What to do if conflicts remain: change nothing (refuse, the default), pull "
+        "everything else (skip), or take one side (theirs, ours).",
     ),
     click.option(
         "--content-merge",
         type=click.Choice(CONTENT_MODES),
-        help="How to merge an asset that both sides edited: by its JSON, YAML or TOML structure "
-        "where it is parsed and line by line as git does elsewhere (auto, the default), by one of "
-        "these alone (structure, lines), or not at all (never).",
+        help="How to merge an asset that both sides edited: by JSON, YAML or TOML structure if "
+        "it can be parsed, and line by line as git does otherwise (auto, the default); by only "
+        "one of these (structure, lines); or not at all (never).",
     ),
     click.option(
         "--renames",
         type=click.Choice(RENAMES),
-        help="How to find the repository's renames: by an embedded id, equal or similar content "
-        "(similar, the default), without similar content (exact), or not at all (off).",
+        help="How to detect renames in the repository: by embedded id, equal or similar content "
+        "(similar, the default); by embedded id or equal content (exact); or not at all (off).",
     ),
     click.option(
         "--only",
         multiple=True,
         metavar="KIND|PATH|GLOB|ID",
         shell_complete=completes("selectable"),
-        help="Pull only these assets (a folder: those below it); the others stay as they are, for "
-        "a later pull. Repeatable.",
+        help="Pull only these assets (for a folder, those below it); leave the others for a "
+        "later pull. Repeatable.",
     ),
     *limit_options,
     click.option(
         "--max-deletes",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Refuse to delete more assets than this.",
+        help="Refuse to delete more than N assets.",
     ),
     click.option(
         "--allow-empty",
         is_flag=True,
-        help="Go on even where the repository has no asset left.",
+        help="Continue even if the repository has no assets left.",
     ),
     click.option(
         "--plan-out",
         type=click.Path(dir_okay=False, writable=True),
         metavar="FILE",
-        help="Write the plan to FILE too, for `towline apply`.",
+        help="Also write the plan to FILE, for `towline apply`.",
     ),
 )
 """The options that a pull decides by; a command gets them as ``**choices``."""

@@ -43,7 +43,9 @@ def open_project() -> Iterator[Project]:
     inside = here.relative_to(root).as_posix()
     with DirectoryStore.open(root, trusts=trusts(root)) as store, ExitStack() as remotes:
         for path in store.recovered_edits:
-            echo_err(f"warning: a file was edited while it was replaced; the edit is in {path}")
+            echo_err(
+                f"warning: a file was edited while being replaced; the edit is saved in {path}"
+            )
         if store.recovery_error is not None:
             echo_err(f"warning: cannot recover the interrupted pull: {store.recovery_error}")
         yield Project(

@@ -48,7 +48,7 @@ def _nothing(revision: str | None, wording: Wording) -> str:
 def _print_report(report: Report, wording: Wording, *, refused: bool, everything: bool) -> None:
     echo(_headline(report, wording, refused=refused))
     if refused and report.listed:
-        echo(f"Once settled: {', '.join(_counts(report))}.")
+        echo(f"Once resolved: {', '.join(_counts(report))}.")
     if report.history_rewritten:
         echo("The last pulled revision is not in the branch's history: it was rewritten, or the")
         echo("ref or the URL changed.")
@@ -61,11 +61,11 @@ def _print_report(report: Report, wording: Wording, *, refused: bool, everything
     print_notes(report.notes)
     _print_behind(report.behind)
     if report.conflicts:
-        echo_err("hint: towline resolve settles them one by one; towline pull --use-theirs PATH or")
+        echo_err("hint: towline resolve goes through them; towline pull --use-theirs PATH or")
         echo_err("      --use-ours PATH chooses a side, --on-conflict skip leaves them for later")
         if any(conflict.kind == "path collision" for conflict in report.conflicts):
-            echo_err("      a path collision needs a choice for each asset, and what is in the way")
-            echo_err("      to be moved")
+            echo_err("      for a path collision, choose a side for each asset, and move what is")
+            echo_err("      in the way")
 
 
 def _headline(report: Report, wording: Wording, *, refused: bool) -> str:

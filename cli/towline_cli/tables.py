@@ -154,7 +154,7 @@ def _state_remarks(asset: AssetStatus) -> list[str]:
     if asset.resolution is not None:
         remarks.append(f"resolved: {describe(asset.resolution)}")
     elif asset.settled:
-        remarks.append("settled by the others")
+        remarks.append("resolved by the other choices")
     elif asset.behind is not None:
         from towline.report import reason_message
 

@@ -103,7 +103,7 @@ def _show(
         explained = explain(conflict.party.states, found.read, conflict.rules)
         difference_tables.print_explanation(explained, most_lines=_MOST_LINES)
     for path in conflict.conflict.blockers:
-        echo(f"  in the way: {path}; move it before theirs can be taken")
+        echo(f"  in the way: {path}; move it before you take theirs")
     if before is not None:
         echo(f"  remembered: {describe(before)}")
 
@@ -147,7 +147,7 @@ def _resolution(conflict: OpenConflict, key: str) -> SavedResolution | _Step:
         return _merge(conflict)
     content = edit_merged(conflict) if key == "e" else run_merge_tool(conflict)
     if content is None:
-        echo_err("The file was not saved in the editor: nothing is chosen.")
+        echo_err("The file was not saved in the editor; nothing was chosen.")
         return _Step.AGAIN
     return conflict.resolution(content=content)
 

@@ -205,7 +205,7 @@ def _conflicts(
     Where the revision is the last pulled one, most often, there is neither.
     """
     if remote is None or revision is None:
-        return None, "nothing was fetched yet"
+        return None, "nothing has been fetched yet"
     options = replace(
         options,
         use_saved=True,
@@ -217,7 +217,7 @@ def _conflicts(
     if is_up_to_date(snapshot, remote, snapshot.state(), revision, options):
         return None, ""  # without a look at what was fetched
     if not remote.has(revision):
-        return None, f"what was fetched of {revision[:12]} is no longer here"
+        return None, f"the fetched revision {revision[:12]} is no longer in the cache"
     from towline.resolve import plan_conflicts
 
     try:

@@ -41,7 +41,7 @@ def test_a_plan_shows_the_conflicts_first_and_then_all_that_a_pull_would_do(
 ):
     first, second, *table = torn(*command, code=3).out.splitlines()
     assert first == "Would change nothing: 1 conflict left."
-    assert second == "Once settled: 1 updated, 1 created, 1 deleted."
+    assert second == "Once resolved: 1 updated, 1 created, 1 deleted."
     assert [line.split()[0] for line in table] == [
         *("conflict", "content", "path", "updated", "created", "deleted")
     ]

@@ -70,7 +70,7 @@ def test_a_clone_of_an_empty_scope_says_where_to_correct_it(
     towline: Command, repository: GitRepository, url: str
 ):
     repository.commit({"rules/a": b"1"})
-    assert "no asset below rulez" in towline("clone", url, "p", "--scope", "rulez").err
+    assert "no assets below rulez" in towline("clone", url, "p", "--scope", "rulez").err
     clone = towline.at(towline.folder / "p")
     clone("config", "scope", "rules")
     clone("pull")

@@ -31,16 +31,16 @@ def test_a_side_is_saved_and_the_next_pull_applies_it(clashing: Command):
     assert files(clashing) == before
     status = clashing("status")
     assert "resolved: theirs" in status.out
-    assert "towline resolve settles" in status.err
+    assert "towline resolve resolves" in status.err
     planned = clashing.json("plan", code=3)
     assert paths(planned["conflicts"]) == [README]
     ran = clashing("resolve", "readme.txt", "--ours")
-    assert ran.out.endswith("No conflict is left; towline pull applies the resolutions.\n")
+    assert ran.out.endswith("No conflicts left; towline pull applies the resolutions.\n")
     assert "towline pull applies" in clashing("status").err
     assert "by a saved resolution" in clashing("plan").out
     clashing("pull", "--yes")
     assert files(clashing) == {**THEIRS, README: MINE}
-    assert clashing("resolve", "--list").out == "No conflicts with what was fetched.\n"
+    assert clashing("resolve", "--list").out == "No conflicts with the last fetched revision.\n"
 
 
 @pytest.mark.parametrize("names", [["."], ["**"], ["pipelines/", README]], ids=" ".join)
@@ -59,7 +59,7 @@ def test_a_folder_leaves_what_was_chosen_for_one_asset(clashing: Command, choice
     chosen = clashing.json("resolve", "--list")["conflicts"][0]["resolution"]
     for names in ([".", "**"], ["pipelines/", "read*"]):
         ran = clashing("resolve", *names, "--theirs")
-        assert f"Resolved {README}: theirs\nLeft {ORDERS} as it is resolved: " in ran.out
+        assert f"Resolved {README}: theirs\n{ORDERS} is resolved already: " in ran.out
     found = clashing.json("resolve", ".", "--ours")
     assert (paths(found["resolved"]), found["unchanged"]) == ([README], [chosen])
     for one in (["--field", "/retries=ours"], ["--with", "readme.txt"]):
@@ -140,13 +140,13 @@ def test_a_side_that_does_not_settle_a_collision_leaves_it_open(
     assert ran.out.endswith("in the way: n\n1 conflict left.\n")
     assert "its path collides with another asset" in ran.err
     listed = project("resolve", "--list")
-    assert "theirs, does not settle it" in listed.out
+    assert "theirs, does not resolve it" in listed.out
     assert listed.out.endswith("in the way: n\n1 conflict left.\n")
     document = project.json("resolve", "--list")
     assert (document["conflicts_left"], document["conflicts"][0]["settled"]) == (1, False)
     status = project("status")
     assert "resolved:" not in status.out
-    assert "towline resolve settles" in status.err
+    assert "towline resolve resolves" in status.err
     assert len(project.json("plan", code=3)["conflicts"]) == 1
     code, shown = at_a_terminal(project, "resolve", answers=[("Resolve it", "o\n")])
     assert (code, "No conflict is left" in shown) == (0, True), shown
@@ -164,10 +164,10 @@ def test_two_assets_of_a_collision_are_settled_by_one_of_them(
     project("fetch")
     assert len(project.json("resolve", "--list")["conflicts"]) == 2
     ran = project("resolve", "rules/lost.json", "--ours")
-    assert ran.out.endswith("No conflict is left; towline pull applies the resolutions.\n")
-    assert "settled by the others" in project("resolve", "--list").out
+    assert ran.out.endswith("No conflicts left; towline pull applies the resolutions.\n")
+    assert "resolved by the other choices" in project("resolve", "--list").out
     status = project("status")
-    assert "settled by the others" in status.out
+    assert "resolved by the other choices" in status.out
     assert "towline pull applies the resolutions" in status.err
     assert all(
         each["resolved"] for each in project.json("status")["assets"] if each["state"] == "conflict"
@@ -227,7 +227,7 @@ def test_a_resolution_whose_asset_moved_is_reported(clashing: Command, repositor
     repository.commit({**THEIRS, README: YOURS + b"more\n"})
     refused = clashing("pull", code=3)
     assert f"{README}: the saved resolution is not used: theirs changed since" in refused.err
-    assert "hint: towline resolve settles them one by one" in refused.err
+    assert "hint: towline resolve goes through them" in refused.err
     for command in (["resolve", "--list"], ["status"]):
         shown = clashing(*command).err
         assert f"{README}: the saved resolution is not used: theirs changed since" in shown
@@ -291,3 +291,116 @@ def test_the_merge_tool_of_git_merges(clashing: Command):
     clashing("undo", "--yes")
     unknown = clashing("resolve", "--tool=unknown", README, code=1)
     assert "git mergetool --tool-help" in unknown.err
+    assert seen.endswith(b"XI\n")
+    clashing.variables["TEXT"] = '{"edited": 1'
+    code, shown = at_a_terminal(clashing, "resolve", ORDERS, answers=answers)
+    assert "is not valid JSON" in shown
+    clashing.variables["TEXT"] = '{"edited": 1}\\n'
+    code, shown = at_a_terminal(clashing, "resolve", ORDERS, answers=[("Resolve it", "e\n")])
+    assert code == 0, shown
+    clashing("resolve", README, "--theirs")
+    clashing("pull", "--yes")
+    assert files(clashing)[ORDERS] == b'{"edited": 1}\n'
+
+
+def test_the_walk_offers_what_is_remembered_first_and_helps(clashing: Command):
+    clashing("resolve", ".", "--ours")
+    clashing("pull")
+    clashing("undo", "--yes")
+    answers = [("Resolve it", "?\n"), ("Resolve it", "\n"), ("Resolve it", "t\n")]
+    code, shown = at_a_terminal(clashing, "resolve", answers=answers)
+    assert code == 0, shown
+    assert "remembered: ours" in shown
+    assert "r - use the remembered resolution" in shown
+    assert "[r,t,o,m,e,s,q,?]?" in shown
+    listed = clashing.json("resolve", "--list")["conflicts"]
+    assert [each["resolution"]["side"] for each in listed] == ["ours", "theirs"]
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["interrupt", "end of input"])
+def test_what_was_chosen_before_an_interrupt_is_saved(clashing: Command, key: str):
+    answers = [("Resolve it", "o\n"), ("Resolve it", key)]
+    code, shown = at_a_terminal(clashing, "resolve", answers=answers)
+    assert (code, "Traceback" in shown) == (130, False)
+    assert f"Resolved {ORDERS}: ours\r\n1 conflict left." in shown
+    assert clashing.json("resolve", "--list")["conflicts"][0]["resolution"]["side"] == "ours"
+
+
+def test_deletions_and_new_assets_on_both_sides_are_shown(
+    project: Command, repository: GitRepository
+):
+    edit(project, "rules/late.json", b'{"when": "later"}\n')
+    edit(project, "rules/new.json", b'{"when": "mine"}\n')
+    project("fetch")
+    answers = [("Resolve it", "o\n"), ("Resolve it", "t\n")]
+    code, shown = at_a_terminal(project, "resolve", answers=answers)
+    assert code == 0, shown
+    assert "modify/delete conflict: rules/late.json" in shown
+    assert "deleted there in " in shown
+    assert "add/add conflict: rules/new.json" in shown
+    project("pull", "--yes")
+    assert files(project)["rules/late.json"] == b'{"when": "later"}\n'
+    assert files(project)["rules/new.json"] == THEIRS["rules/new.json"]
+
+
+def test_control_characters_of_the_repository_do_not_reach_the_terminal(
+    towline: Command, repository: GitRepository, url: str
+):
+    def content(number: int) -> bytes:
+        return json.dumps({"\x1b[31m\x07key": number, "other": 1}).encode()
+
+    repository.commit({"a.json": content(1)})
+    towline("clone", url)
+    project = towline.at(towline.folder / "team")
+    edit(project, "a.json", content(2))
+    repository.commit({"a.json": content(3)})
+    project("fetch")
+    answers = [("Resolve it", "m\n"), ("/", "t\n")]
+    code, shown = at_a_terminal(project, "resolve", answers=answers)
+    assert code == 0, shown
+    assert "\x07" not in shown
+    assert "\x1b[31m\x07key" not in shown
+    assert "/␛[31m␇key [t,o,b,s,q,?]?" in shown
+
+
+def test_what_is_in_the_way_is_shown_and_has_no_side(
+    towline: Command, repository: GitRepository, url: str
+):
+    repository.commit({"a": b"1\n"})
+    towline("clone", url)
+    project = towline.at(towline.folder / "team")
+    edit(project, "new/own.json", b"mine\n")
+    repository.commit({"a": b"1\n", "new": b"theirs\n"})
+    project("fetch")
+    assert "in the way: new/own.json\n1 conflict left." in project("resolve", "--list").out
+    code, shown = at_a_terminal(project, "resolve", answers=[("Resolve it", "o\n")])
+    assert (code, "in the way: new/own.json" in shown) == (0, True), shown
+    assert paths(project.json("pull")["ignored"]) == ["new"]
+    assert project.json("pull")["status"] == "up-to-date"
+
+
+def test_contents_that_are_no_text_are_not_edited(project: Command, repository: GitRepository):
+    edit(project, "new.bin", b"\0mine")
+    repository.commit({**BASE, "new.bin": b"\0theirs"})
+    project("fetch")
+    _, shown = at_a_terminal(project, "resolve", answers=[("Resolve it", "q\n")])
+    assert "[t,o,s,q,?]?" in shown
+
+
+def test_what_was_never_fetched_is_fetched_first(project: Command):
+    project("config", "ref", "main")
+    error = project.json("resolve", "--list", code=1)["error"]
+    assert (error["code"], error["message"]) == ("not_fetched", "nothing has been fetched yet")
+
+
+def test_the_settings_of_a_pull_hold_for_status_too(project: Command):
+    edit(project, ORDERS, BASE[ORDERS].replace(b"orders", b"mine"))
+    project("fetch")
+    found = {each["path"]: each["state"] for each in project.json("status")["assets"]}
+    assert found[ORDERS] == "modified-there"
+    project("config", "content_merge", "never")
+    found = {each["path"]: each["state"] for each in project.json("status")["assets"]}
+    assert found[ORDERS] == "conflict"
+    (listed,) = project.json("resolve", "--list")["conflicts"]
+    assert (listed["path"], listed["problem"]) == (ORDERS, "these contents are never merged")
+>>>>>>> b5a893c (Write the help, lines and hints of the command as git's and gh's messages do)

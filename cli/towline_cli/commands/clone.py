@@ -35,15 +35,17 @@ NOT_STORED = (
 )
 
 association_options = with_options(
-    click.option("--ref", metavar="REF", help="A branch, tag or commit; else the default branch."),
     click.option(
-        "--scope", metavar="SUBFOLDER", help="The folder of the repository that is the project."
+        "--ref",
+        metavar="REF",
+        help="The branch, tag or commit to pull; by default, the default branch.",
     ),
+    click.option("--scope", metavar="SUBFOLDER", help="Use only this subfolder of the repository."),
     click.option(
         "--kinds",
         metavar="FILE",
-        help="What is an asset and of which kind: a TOML, JSON or YAML file, or preset:NAME"
-        " (`towline config presets`); else every file is one.",
+        help="Which files are assets, and of which kind: a TOML, JSON or YAML file, or preset:NAME"
+        " (see `towline config presets`). By default, every file is an asset.",
     ),
     *limit_options,
     json_option,
@@ -56,23 +58,23 @@ association_options = with_options(
 @verbose_option
 @association_options
 def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **association: Any) -> int:
-    """Make a folder from a repository.
+    """Clone a repository into a new folder.
 
-    DIR must not exist, or be empty; without it the folder is named after the repository. Limits
-    are stored for later pulls. If it fails, nothing is left behind.
+    DIR must be empty or not exist; by default, it is named after the repository. Limits also
+    apply to later pulls. If cloning fails, nothing is left behind.
 
-    Assets whose names collide in this file system are left out, with exit code 3, for
-    `towline pull` to choose which one is wanted.
+    Assets whose names collide in this file system are left out, and the exit code is 3; choose
+    one of them with `towline pull`.
 
-    Credentials come from TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, from netrc, or
-    from `git credential`, or at a terminal from you. Those in the URL are used this once, and not
-    stored.
+    Credentials come from TOWLINE_TOKEN, or TOWLINE_USERNAME and TOWLINE_PASSWORD, from netrc,
+    from `git credential`, or from a prompt at the terminal. Credentials in the URL are used once
+    and not stored.
     """
     from towline.apply import apply
 
     address, credential = split_url(url)
     root = Path(folder if folder is not None else folder_name(address))
-    wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no asset")
+    wording = Wording(done=f"Cloned into {root} at", nothing=f"Cloned into {root}: no assets")
     with (
         _removed_on_error(root),
         watching(load_for_a_plan) as watch,
@@ -85,7 +87,9 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
         if credential is not None:
             echo_err(NOT_STORED)
         if (scope := association["scope"]) and not report.created:
-            echo_err(f"hint: there is no asset below {scope}; `towline config scope` takes another")
+            echo_err(
+                f"hint: there are no assets below {scope}; towline config scope FOLDER changes it"
+            )
     show_report(report, wording, as_json=as_json, everything=verbose)
     return CONFLICTS if report.conflicts else OK
 
@@ -94,10 +98,10 @@ def clone(url: str, folder: str | None, verbose: bool, as_json: bool, **associat
 @click.argument("url")
 @association_options
 def init(url: str, as_json: bool, **association: Any) -> None:
-    """Associate this folder, and what is in it, with a repository.
+    """Associate an existing folder with a repository.
 
-    No file is changed. The first `towline pull` accepts equal files, and reports files that
-    differ in conflict, for you to choose a side. Credentials are found as in `towline clone`.
+    No file is changed. The first `towline pull` accepts files that are equal, and reports those
+    that differ as conflicts, for you to choose a side. Credentials work as in `towline clone`.
     """
     address, credential = split_url(url)
     root = Path.cwd()
@@ -145,7 +149,7 @@ def folder_name(address: str) -> str:
     path = address.rstrip("/").removesuffix("/.git").rstrip("/")
     name = path.replace(":", "/").rpartition("/")[2].removesuffix(".git")
     if name in ("", ".", "..", STATE_FOLDER):
-        raise click.UsageError("the URL names no folder: give DIR")
+        raise click.UsageError("cannot derive a folder name from the URL; give DIR")
     return name
 
 
@@ -190,7 +194,7 @@ def _removed_on_error(folder: Path) -> Iterator[None]:
         raise CommandError(
             "folder_not_empty",
             f"{folder} exists and is not empty",
-            "name another folder, or in it: towline init URL",
+            "name another folder, or run towline init URL in this one",
         )
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)

@@ -57,38 +57,40 @@ def _complete_value(
 @click.command()
 @click.argument("name", required=False, shell_complete=_complete_name)
 @click.argument("value", required=False, shell_complete=_complete_value)
-@click.option("--unset", is_flag=True, help="Return the setting to its default.")
-@click.option("--check", is_flag=True, help="Only check a kinds file: config kinds --check FILE.")
+@click.option("--unset", is_flag=True, help="Reset the setting to its default.")
+@click.option(
+    "--check", is_flag=True, help="Check a kinds file without using it: config kinds --check FILE."
+)
 @json_option
 def config(name: str | None, value: str | None, unset: bool, check: bool, as_json: bool) -> None:
     """Show or change this project's settings.
 
-    Without NAME all of them, with NAME that one, with VALUE it is changed. `towline config
-    presets` lists the presets of kinds.
+    Without NAME, shows every setting; with NAME, shows that one; with VALUE, changes it. `towline
+    config presets` lists the presets of kinds.
 
     \b
     url          the repository
     ref          a branch, tag or commit; unset: the default branch
-    scope        the folder of the repository that is the project
+    scope        the subfolder of the repository to use
     on_conflict  what a pull does without --on-conflict: refuse, skip, theirs, ours
     content_merge  how an asset that both sides edited is merged: auto, structure, lines, never
-    renames      how the repository's renames are found: similar, exact, off
+    renames      how renames in the repository are detected: similar, exact, off
     remember     whether a resolution is offered again for the same conflict: true, false
     limit.NAME   a limit, such as limit.assets
-    kinds        a file that says what is an asset (docs/kinds.md), or preset:NAME; --check only
-                 checks it
-    names        portable: refuse what other systems cannot hold; unset: what this one holds equal
-    filemode     whether the executable bit is read from the files, or else the recorded one
-                 counts: true, false; unset: as the file system keeps it
+    kinds        a file that defines which files are assets (docs/kinds.md), or preset:NAME
+    names        portable: refuse names that other systems cannot hold; unset: follow the rules
+                 of this file system
+    filemode     true: read the executable bit from the files; false: use the recorded bit;
+                 unset: true if the file system stores the bit
     keep         how many pulls can be undone
-    fsync        false: as git's core.fsync=none, files are not flushed; faster, and a pull that a
-                 loss of power interrupts may leave a project that has to be cloned again
+    fsync        false: do not flush files, like git's core.fsync=none; faster, but after a loss
+                 of power during a pull the project may have to be cloned again
     """  # noqa: D301 - click keeps the lines after a backspace as they are
     if unset and (name is None or value is not None):
-        raise click.UsageError("--unset takes NAME and no VALUE")
+        raise click.UsageError("--unset needs a NAME and no VALUE")
     if check:
         if name != "kinds" or value is None:
-            raise click.UsageError("--check takes kinds and a FILE")
+            raise click.UsageError("--check needs a file: towline config kinds --check FILE")
         _check_kinds(value, as_json=as_json)
         return
     if name == "presets" and value is None and not unset:
@@ -127,7 +129,7 @@ def _check_kinds(file: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found.to_document())
         return
-    hidden = "taken" if found.hidden else "left out"
+    hidden = "included" if found.hidden else "left out"
     echo(f"{file} is valid: {pluralize(len(found.kinds), 'kind')}, dot files {hidden}.")
     for kind in found.kinds:
         pointer = f", id at {kind.id_pointer}" if kind.id_pointer is not None else ""
@@ -157,7 +159,7 @@ def _setting(name: str) -> _Setting:
     known = _settings()
     name = name.replace("-", "_")
     if name not in known:
-        raise click.UsageError(f"no setting {name!r}; there are {', '.join(known)}")
+        raise click.UsageError(f"no such setting: {name!r}; choose one of {', '.join(known)}")
     return known[name]
 
 
@@ -186,7 +188,7 @@ def _choice(name: str) -> _Setting:
     def change(project: Project, value: str) -> None:
         if value and value not in _CHOICES[name]:
             choices = ", ".join(_CHOICES[name])
-            raise InvalidValue(field=name, problem=f"{value!r} is none of {choices}")
+            raise InvalidValue(field=name, problem=f"{value!r} is not one of {choices}")
         project.store.set_setting(name, value)
 
     return _Setting(show=lambda project: project.setting(name) or _CHOICES[name][0], change=change)
@@ -204,7 +206,7 @@ def _change_names(project: Project, value: str) -> None:
     from towline.stores.directory.state_folder import probe_names
 
     if value not in ("", NamePolicy.PORTABLE):
-        raise InvalidValue(field="names", problem=f"takes {NamePolicy.PORTABLE}, or is unset")
+        raise InvalidValue(field="names", problem=f"must be {NamePolicy.PORTABLE} or unset")
     store = project.store
     store.set_names(NamePolicy.PORTABLE if value else probe_names(store.disk))
 
@@ -212,25 +214,25 @@ def _change_names(project: Project, value: str) -> None:
 def _change_filemode(project: Project, value: str) -> None:
     known = {"": None, "true": True, "false": False}
     if value not in known:
-        raise InvalidValue(field="filemode", problem="takes true or false, or is unset")
+        raise InvalidValue(field="filemode", problem="must be true, false or unset")
     project.store.set_keeps_executable(known[value])
 
 
 def _change_keep(project: Project, value: str) -> None:
     if not (value.isascii() and value.isdigit() and int(value) > 0) and value:
-        raise InvalidValue(field="keep", problem=f"{value!r} is no whole number from 1 up")
+        raise InvalidValue(field="keep", problem=f"{value!r} is not a whole number of 1 or more")
     project.store.set_keep(int(value or 50))
 
 
 def _change_remember(project: Project, value: str) -> None:
     if value not in ("", "true", "false"):
-        raise InvalidValue(field="remember", problem="takes true or false, or is unset")
+        raise InvalidValue(field="remember", problem="must be true, false or unset")
     project.store.set_setting("remember", value or None)
 
 
 def _change_fsync(project: Project, value: str) -> None:
     if value not in ("", "true", "false"):
-        raise InvalidValue(field="fsync", problem="takes true or false, or is unset")
+        raise InvalidValue(field="fsync", problem="must be true, false or unset")
     project.store.set_fsync(value != "false")
 
 

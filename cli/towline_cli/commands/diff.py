@@ -47,21 +47,21 @@ _Asset: TypeAlias = "AssetStatus | PulledAsset"
 @click.argument(
     "names", metavar="[ID|PATH|GLOB]...", nargs=-1, shell_complete=completes("asset_paths")
 )
-@click.option("--stat", is_flag=True, help="Show how much differs in each asset, and no contents.")
+@click.option("--stat", is_flag=True, help="Show only how much differs in each asset.")
 @click.option(
     "--pull",
     "number",
     type=click.IntRange(min=1),
     metavar="NUMBER",
     shell_complete=completes("pull_numbers"),
-    help="Show what the pull or undo of this number in `towline log` changed.",
+    help="Show what the pull or undo with this number in `towline log` changed.",
 )
 @json_option
 def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) -> None:
     """Show conflicts and local edits, by field for JSON, YAML and TOML.
 
-    Without a name, of every asset in conflict or edited here; with a folder or a glob, of those
-    below it; with an id or a path of that asset, whatever its state. Write -- before a name that
+    Without a name, shows every asset in conflict or edited here; with a folder or a glob, those
+    that it covers; with an id or a path, that asset in any state. Write -- before a name that
     starts with a dash. Does not use the network.
     """
     from towline.explain import explain
@@ -96,14 +96,14 @@ def diff(names: tuple[str, ...], stat: bool, number: int | None, as_json: bool) 
 
 
 @click.command()
-@click.option("--base", is_flag=True, help="As it was last pulled.")
-@click.option("--ours", is_flag=True, help="As it is here: the default.")
-@click.option("--theirs", is_flag=True, help="As it was last fetched.")
+@click.option("--base", is_flag=True, help="The version that was last pulled.")
+@click.option("--ours", is_flag=True, help="The version in this folder (the default).")
+@click.option("--theirs", is_flag=True, help="The version that was last fetched.")
 @click.argument("name", metavar="ID|PATH", shell_complete=completes("asset_paths"))
 def show(name: str, **sides: bool) -> None:
-    """Write one side of an asset to standard output.
+    """Print the content of one side of an asset.
 
-    Its bytes as they are, without the network. `towline diff` compares the sides.
+    The bytes are printed unchanged. Does not use the network. `towline diff` compares the sides.
     """
     import sys
 
@@ -111,7 +111,7 @@ def show(name: str, **sides: bool) -> None:
 
     chosen = [side for side in SIDES if sides[side]] or ["ours"]
     if len(chosen) > 1:
-        raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
+        raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} cannot be used together")
     side = chosen[0]
     with open_project() as project, watching() as watch:
         name = asset_name(name, project.prefix)
@@ -120,7 +120,7 @@ def show(name: str, **sides: bool) -> None:
             raise UnknownAssets(asset_ids=(name,))
         state = getattr(asset.states, side)
         if state is None:
-            raise CommandError("absent", f"{asset.path} is absent in {side}")
+            raise CommandError("absent", f"{asset.path} does not exist in {side}")
         content = project.reader()(state.digest)
     if content is None:
         raise ContentMissing(digests=(state.digest,))

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.command()
 @json_option
 def fetch(as_json: bool) -> None:
-    """Fetch the repository, and change nothing here.
+    """Fetch from the repository, and change nothing here.
 
-    It shows what moved, and how many commits the last pull is behind; `towline status` then lists
-    them with the state of every asset, without the network.
+    Shows what moved, and how many commits the last pull is behind; `towline status` then lists
+    those commits and the state of every asset, without network access.
     """
     with open_project() as project, watching() as watch:
         before = project.fetched

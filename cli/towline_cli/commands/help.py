@@ -53,7 +53,7 @@ complete --no-files --command towline --arguments "(_towline_completion)"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script for tab completion in a shell.
+    """Print the tab completion script for a shell.
 
     \b
     bash:  eval "$(towline completion bash)"     in ~/.bashrc
@@ -79,7 +79,7 @@ def _complete_name(context: click.Context, _: click.Parameter, incomplete: str) 
 @click.argument("names", metavar="[COMMAND]...", nargs=-1, shell_complete=_complete_name)
 @click.pass_context
 def help(context: click.Context, names: tuple[str, ...]) -> None:  # noqa: A001 - its name
-    """Show the help of a command."""
+    """Show help for a command."""
     parent = context.find_root()
     for name in names:
         if not isinstance(parent.command, click.Group):

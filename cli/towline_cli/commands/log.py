@@ -31,7 +31,7 @@ number_argument = click.argument(
 def log(number: int | None, as_json: bool) -> None:
     """Show the pulls of this project.
 
-    Newest first; with a number, the report of that one.
+    The newest comes first. With NUMBER, shows the report of that pull.
     """
     with open_project() as project:
         if number is not None:
@@ -80,16 +80,16 @@ def _pull_json(entry: LoggedPull) -> dict[str, object]:
 
 @click.command()
 @number_argument
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and stop there.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
 @verbose_option
 @json_option
 @yes_option
 def undo(number: int | None, dry_run: bool, verbose: bool, as_json: bool, yes: bool) -> int:
     """Revert a pull.
 
-    The last one, or the one of this number in `towline log`. Undoing the last pull returns to
-    before it, and the next pull offers the same again. Undoing an older one changes contents
-    alone. An undo can be undone by its number. Edits made since are never overwritten.
+    Reverts the last pull, or the one with this number in `towline log`. After undoing the last
+    pull, the next pull offers the same changes again. Undoing an older pull changes contents
+    only. An undo can be undone too, by its number. Edits made since are never overwritten.
     """
     from towline.apply import apply
     from towline.report import report_of

@@ -46,9 +46,10 @@ _FOR_A_PLAN = (
 def plan(verbose: bool, as_json: bool, **choices: Any) -> int:
     """Show what a pull would do.
 
-    It fetches, and changes nothing here. Conflicts come first, then what a pull does once they are
-    settled. Assets are named by id, or by their path in this folder, else in the repository;
-    ./NAME is relative to the working folder. Exit code 3: conflicts would be left.
+    Fetches from the repository, and changes nothing here. Lists the conflicts first, then what a
+    pull does once they are resolved. Name an asset by its id, or by its path in this folder or
+    else in the repository; ./NAME is relative to the working folder. The exit code is 3 if
+    conflicts would remain.
     """
     from towline.report import report_of
 
@@ -60,18 +61,18 @@ def plan(verbose: bool, as_json: bool, **choices: Any) -> int:
 
 @click.command()
 @choice_options
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and stop there.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
 @verbose_option
 @json_option
 @yes_option
 def pull(dry_run: bool, verbose: bool, as_json: bool, yes: bool, **choices: Any) -> int:
-    """Apply the changes of the repository to this folder.
+    """Apply the repository's changes to this folder.
 
-    All of it or nothing: with conflicts left, nothing changes, and the exit code is 3. Choose a
-    side with --use-theirs or --use-ours, each for one asset (by id, or by its path in this folder,
-    else in the repository; ./NAME is relative to the working folder) or for the conflicts that a
-    folder or a glob covers, or with --on-conflict for all that is left.
-    Local work is discarded only where you say so, and `towline undo` brings it back.
+    A pull is all or nothing: if conflicts remain, nothing changes and the exit code is 3. Choose a
+    side with --use-theirs or --use-ours, for one asset (by its id, or by its path in this folder
+    or else in the repository; ./NAME is relative to the working folder) or for the conflicts in a
+    folder or a glob, or with --on-conflict for all that remain. Local work is discarded only if
+    you ask for it, and `towline undo` brings it back.
     """
     with open_project() as project:
         fetched = _fetch(project, choices)
@@ -97,9 +98,9 @@ def pull(dry_run: bool, verbose: bool, as_json: bool, yes: bool, **choices: Any)
 def apply(file: str, verbose: bool, as_json: bool, yes: bool) -> int:
     """Apply a plan from a file.
 
-    The file is one of --plan-out; - is standard input. It pulls the revision that it names,
-    whatever the branch holds now. If the project has changed since where the plan touches it, or
-    its kinds have, nothing is done.
+    PLAN.json is a file that --plan-out wrote; - reads standard input. The revision in the plan is
+    pulled, even if the branch has moved since. If the project's kinds or the assets that the plan
+    touches have changed since, nothing is done.
     """
     from towline.apply import check_kinds
     from towline.planfile import load_plan

@@ -56,7 +56,7 @@ class _Command(click.Command):
     "with_file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Take the content of FILE for this asset; - is standard input.",
+    help="Use the content of FILE for this asset; - reads standard input.",
 )
 @click.option(
     "--field",
@@ -64,19 +64,25 @@ class _Command(click.Command):
     multiple=True,
     metavar="POINTER=SIDE",
     shell_complete=completes("clashing_fields"),
-    help="Take theirs or ours of this field, and merge the rest. Repeatable: a side for each field "
-    "that clashes.",
+    help="Take theirs or ours for this field, and merge the rest. Repeat it for each field that "
+    "clashes.",
 )
 @click.option(
     "--tool",
     metavar="[=NAME]",
-    help="Merge in this tool of git mergetool, each in turn; without NAME in that of merge.tool.",
+    help="Merge each asset with this tool of git mergetool; without NAME, with git's merge.tool.",
 )
-@click.option("--remembered", is_flag=True, help="Resolve as the same conflicts were before.")
+@click.option(
+    "--remembered", is_flag=True, help="Resolve the conflicts as they were resolved before."
+)
 @click.option("--list", "listing", is_flag=True, help="List the conflicts and their resolutions.")
-@click.option("--clear", is_flag=True, help="Forget the saved resolutions of these assets, or all.")
+@click.option(
+    "--clear", is_flag=True, help="Delete the saved resolutions of these assets, or of all."
+)
 @json_option
-@click.option("-y", "--yes", is_flag=True, help="Take FILE without asking, unfinished or not.")
+@click.option(
+    "-y", "--yes", is_flag=True, help="Use FILE without asking, even if it looks unfinished."
+)
 def resolve(
     names: tuple[str, ...],
     *,
@@ -91,12 +97,12 @@ def resolve(
     as_json: bool,
     yes: bool,
 ) -> int:
-    """Settle conflicts one at a time.
+    """Resolve conflicts one at a time.
 
-    Without an option it walks through the open conflicts at the terminal; with names, through
-    theirs. A resolution is saved, and the next `towline pull` applies it. It lapses when the asset
-    changes on any side. Folders and globs leave what was chosen for an asset by its path or id.
-    Conflicts are those with the last fetched revision: the network is not used.
+    Without an option, goes through the open conflicts at the terminal, or through those that are
+    named. A resolution is saved, and the next `towline pull` applies it. It lapses when the asset
+    changes on any side. A folder or a glob does not replace a choice made for one asset by its
+    path or id. Does not use the network: conflicts are those with the last fetched revision.
     """
     given = {
         "--theirs": theirs,
@@ -142,15 +148,15 @@ def resolve(
 
 def _check_usage(chosen: Sequence[str], names: Sequence[str], *, as_json: bool) -> None:
     if len(chosen) > 1:
-        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other")
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} cannot be used together")
     if chosen and chosen[0] in ("--theirs", "--ours", "--with", "--field") and not names:
         everything = "" if chosen[0] in ("--with", "--field") else ", or . for every conflict"
-        raise click.UsageError(f"{chosen[0]} takes the asset's path or id{everything}")
+        raise click.UsageError(f"{chosen[0]} needs the path or id of an asset{everything}")
     if not chosen and (as_json or not is_interactive()):
         raise CommandError(
             "not_interactive",
-            "without an option, conflicts are resolved at a terminal",
-            "towline resolve PATH --theirs or --ours; towline resolve --help",
+            "resolving conflicts without an option needs a terminal",
+            "choose a side with towline resolve PATH --theirs or --ours, or see --help",
             exit_with=USAGE,
         )
 
@@ -213,7 +219,9 @@ class _Session:
         from towline.options import Side
 
         if len(conflicts) > 1:
-            raise click.UsageError(f"this takes one asset, and {len(conflicts)} are in conflict")
+            raise click.UsageError(
+                f"name one asset: {len(conflicts)} of those named are in conflict"
+            )
         for conflict in self.without_own(conflicts):
             if with_file is not None:
                 self._take_file(conflict, with_file)
@@ -222,7 +230,7 @@ class _Session:
             for text in fields:
                 pointer, _, side = text.rpartition("=")
                 if side not in ("theirs", "ours"):
-                    raise click.UsageError(f"--field {text}: it ends in =theirs or =ours")
+                    raise click.UsageError(f"--field {text}: must end in =theirs or =ours")
                 sides[pointer] = Side(side)
             self.save(conflict, conflict.resolution(fields=sides))
 
@@ -236,7 +244,7 @@ class _Session:
         if self.asks and self.warnings:
             for warning in self.warnings:
                 echo_err(f"warning: {warning}")
-            if is_interactive() and not click.confirm("Take it nevertheless?", err=True):
+            if is_interactive() and not click.confirm("Use it anyway?", err=True):
                 raise CommandError("declined", "nothing was saved")
         self.save(conflict, resolution)
 
@@ -291,7 +299,7 @@ class _Session:
             echo(f"Resolved {conflict.path}: {describe(resolution)}")
         for each in self.unchanged:
             echo(
-                f"Left {each.path} as it is resolved: {describe(each)}; its own path replaces that"
+                f"{each.path} is resolved already: {describe(each)}; name its path to replace that"
             )
 
 
@@ -310,9 +318,9 @@ def _print_left(planned: PlannedConflicts, about: Iterable[AssetId]) -> None:
     if planned.open:
         echo(f"{pluralize(len(planned.open), 'conflict')} left.")
     elif planned.plan.conflicts:
-        echo("No conflict is left; towline pull applies the resolutions.")
+        echo("No conflicts left; towline pull applies the resolutions.")
     else:
-        echo("No conflicts with what was fetched.")
+        echo("No conflicts with the last fetched revision.")
 
 
 def _list(project: Project, found: ProjectConflicts, names: Sequence[str], *, as_json: bool) -> int:
@@ -358,7 +366,7 @@ def _clear(project: Project, names: Sequence[str], *, as_json: bool) -> int:
     for given, name in zip(names, wanted, strict=True):
         if not any(is_named(each, name) for each in saved):
             problem = f"{given!r} has no saved resolution"
-            raise CommandError("no_resolution", problem, "towline resolve --list")
+            raise CommandError("no_resolution", problem, "towline resolve --list lists them")
     gone = [each for each in saved if not names or any(is_named(each, name) for name in wanted)]
     if gone:
         project.store.save_resolutions(clear=[each.asset_id for each in gone])

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 @click.option("-a", "--all", "everything", is_flag=True, help="Show unchanged assets too.")
 @json_option
 def status(everything: bool, as_json: bool) -> None:
-    """Show the state of every asset, without the network.
+    """Show the state of every asset, without network access.
 
     States: unchanged, modified-here, modified-there, conflict, local-only, added-there,
     deleted-here, deleted-there, behind (the last pull left it as it was). "here" is this folder;
-    "there" is the revision that was fetched last, and "behind by N commits" counts from the last
-    pulled one to it: `towline fetch` fetches again.
+    "there" is the last fetched revision. "behind by N commits" counts from the last pulled
+    revision to the last fetched one; run `towline fetch` to fetch again.
     """
     with open_project() as project:
         with watching() as watch:
@@ -52,7 +52,7 @@ def status(everything: bool, as_json: bool) -> None:
 
 def _print_status(found: ProjectStatus, project: Project, commits: Sequence[Commit]) -> None:
     where = f"{project.setting('ref') or 'the default branch'} of {project.setting('url')}"
-    echo(f"Project of {where}")
+    echo(f"Tracking {where}")
     pulled, fetched = (short(each) if each else "never" for each in (found.base, found.revision))
     echo(f"last pulled {pulled}, last fetched {fetched}")
     if commits:
@@ -71,6 +71,6 @@ def _print_status(found: ProjectStatus, project: Project, commits: Sequence[Comm
     print_notes(found.unused)
     conflicts = [asset for asset in found.assets if asset.state == "conflict"]
     if any(not asset.settled for asset in conflicts):
-        echo_err("hint: towline resolve settles the conflicts one by one; towline diff shows them")
+        echo_err("hint: towline diff shows the conflicts; towline resolve resolves them one by one")
     elif conflicts:
         echo_err("hint: towline pull applies the resolutions")
