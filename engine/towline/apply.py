@@ -43,7 +43,7 @@ def apply(
     )
     applied = store.apply(plan, sources, watch)
     report = report_of(plan)
-    saved = tuple(f"an edit made meanwhile was saved as {path}" for path in applied.saved)
+    saved = tuple(f"an edit made during the pull was saved as {path}" for path in applied.saved)
     return replace(report, error_msgs=report.error_msgs + saved, pull=applied.number)
 
 
@@ -57,7 +57,7 @@ def check_kinds(plan: Plan, kinds: Kinds) -> None:
     """
     planned = (plan.after.fingerprint, plan.content_rules)
     if planned != (kinds.fingerprint, kinds.content_fingerprint):
-        raise StalePlan(reason="the project's kinds were changed")
+        raise StalePlan(reason="the project's kinds have changed")
 
 
 @frozen(kw_only=True)

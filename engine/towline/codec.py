@@ -149,7 +149,7 @@ def _scalar_decoder(kind: Any, *, parses: bool) -> _Convert:
         except TowlineError as error:
             raise _Mismatch(str(error)) from None
         except ValueError:
-            raise _Mismatch(f"{text[:40]!r} is not known here") from None
+            raise _Mismatch(f"{text[:40]!r} is not a known value") from None
 
     return decode_text
 
@@ -163,7 +163,7 @@ def _decode_bytes(data: Any) -> bytes:
 
 def _checked(kind: type, data: Any) -> Any:
     if type(data) is not kind:
-        raise _Mismatch(f"takes {kind.__name__}, got {type(data).__name__}")
+        raise _Mismatch(f"must be {kind.__name__}, not {type(data).__name__}")
     return data
 
 
@@ -187,7 +187,7 @@ def _fitting(choices: list[Any], data: Any) -> Any:
         form = _form(kind)
         if form.required <= keys <= form.types.keys():
             return kind
-    raise _Mismatch("has none of the forms that it may have")
+    raise _Mismatch("has none of the allowed forms")
 
 
 def _sequence_decoder(origin: Any, kinds: tuple[Any, ...], *, parses: bool) -> _Convert:
@@ -196,7 +196,7 @@ def _sequence_decoder(origin: Any, kinds: tuple[Any, ...], *, parses: bool) -> _
     def decode_items(data: Any) -> Any:
         items = _checked(list, data)
         if not alike and len(items) != len(kinds):
-            raise _Mismatch(f"takes {len(kinds)} values, got {len(items)}")
+            raise _Mismatch(f"must have {len(kinds)} values, not {len(items)}")
         each = [kinds[0]] * len(items) if alike else kinds
         decoded = []
         for kind, item in zip(each, items, strict=True):

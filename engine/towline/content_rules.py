@@ -47,7 +47,7 @@ class ContentRules:
     how these assets are merged; None: as the pull says.
 
     Raises:
-        InvalidValue: a place is no JSON pointer, or is there twice.
+        InvalidValue: a place is not a JSON pointer, or is there twice.
     """
 
     mode: ContentMode | None = None
@@ -60,6 +60,6 @@ class ContentRules:
             places = [each if isinstance(each, str) else each[0] for each in getattr(self, name)]
             for place in places:
                 if place and not place.startswith("/"):
-                    raise InvalidValue(field=name, problem=f"{place!r} is no JSON pointer")
+                    raise InvalidValue(field=name, problem=f"{place!r} is not a JSON pointer")
             if len(set(places)) < len(places):
-                raise InvalidValue(field=name, problem="has one place twice")
+                raise InvalidValue(field=name, problem="lists the same place twice")

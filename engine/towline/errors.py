@@ -42,14 +42,16 @@ class UnknownAssets(CallerError, code="unknown_assets"):
 class ConflictingResolutions(CallerError, code="conflicting_resolutions"):
     """The same asset is in both use_theirs and use_ours."""
 
-    template = "{asset_ids} named in both use_theirs and use_ours; name one side"
+    template = "both use_theirs and use_ours name {asset_ids}; choose one side"
     asset_ids: tuple[str, ...]
 
 
 class CollidingResolutions(CallerError, code="colliding_resolutions"):
     """Resolutions leave two assets that cannot exist together (rule 13)."""
 
-    template = "the chosen sides meet at {paths} (assets {asset_ids}); leave one of them the path"
+    template = (
+        "the chosen sides put assets {asset_ids} at the same path {paths}; choose one for the path"
+    )
     asset_ids: tuple[str, ...]
     paths: tuple[str, ...]
 
@@ -65,7 +67,7 @@ class NoRemoteVersion(CallerError, code="no_remote_version"):
 class UnselectedResolutions(CallerError, code="unselected_resolutions"):
     """Resolutions name assets that the selection of this pull leaves out."""
 
-    template = "{asset_ids} resolved but not selected; widen the selection"
+    template = "the selection leaves out {asset_ids}, which the resolutions name; select them too"
     asset_ids: tuple[str, ...]
 
 
@@ -80,7 +82,7 @@ class InvalidResolution(CallerError, code="invalid_resolution"):
     @property
     def message(self) -> str:
         clashing = f" (fields that clash: {listed(self.fields)})" if self.fields else ""
-        return f"{self.path!r} cannot be resolved so: {self.problem}{clashing}"
+        return f"cannot resolve {self.path!r} this way: {self.problem}{clashing}"
 
 
 class UnresolvedConflicts(CallerError, code="unresolved_conflicts"):
@@ -111,7 +113,7 @@ class BrokenLimit:
         """What was found, and the limit that it is above."""
         more = f" and {self.count - 1} more" if self.count > 1 else ""
         about = f" ({self.subject}{more})" if self.subject else ""
-        return f"{self.found} is above the limit {self.limit} of {self.allowed}{about}"
+        return f"{self.found} exceeds the limit {self.limit} of {self.allowed}{about}"
 
 
 class LimitExceeded(BrokenLimit, CallerError, code="limit_exceeded"):
@@ -132,7 +134,7 @@ class LimitExceeded(BrokenLimit, CallerError, code="limit_exceeded"):
     def message(self) -> str:
         plural, names = "s" if self.others else "", ", ".join(each.limit for each in self.broken)
         broken = "; ".join(each.problem for each in self.broken)
-        return f"{broken}; nothing was changed: raise the limit{plural} {names} or bring less"
+        return f"{broken}; nothing was changed: raise the limit{plural} {names} or pull less"
 
 
 class AssetLimitExceeded(LimitExceeded, code="asset_limit_exceeded"):
@@ -143,8 +145,8 @@ class EmptyRemote(CallerError, code="empty_remote"):
     """The remote scope resolves to no asset at all while the base had some."""
 
     template = (
-        "at {revision:.12} the repository holds no asset, "
-        "while {tracked} are tracked; check ref, scope and kinds, or allow it"
+        "the repository has no assets at {revision:.12}, "
+        "but {tracked} are tracked; check ref, scope and kinds, or allow it"
     )
     revision: str
     tracked: int
@@ -160,7 +162,7 @@ class NotAssociated(CallerError, code="not_associated"):
 class AlreadyAssociated(CallerError, code="already_associated"):
     """The project is associated with a repository already."""
 
-    template = "{project!r} is associated with a Git repository already"
+    template = "{project!r} is already associated with a Git repository"
     project: str
 
 
@@ -178,7 +180,7 @@ class UnknownPull(CallerError, code="unknown_pull"):
 
     @property
     def message(self) -> str:
-        named = f"the log holds no pull {self.pull}, or no longer what is needed of it"
+        named = f"the log has no pull {self.pull}, or no longer has what is needed from it"
         return "there is no pull to undo" if self.pull is None else named
 
 
@@ -212,18 +214,18 @@ class UndoBlocked(MovedError, code="undo_blocked"):
         paths = listed(self.paths)
         numbers = ", ".join(map(str, self.pulls))
         if numbers:
-            cause = f"changed since, at {paths}, by {numbers} of the log; undo the later ones first"
+            cause = f"{paths} changed in later pulls ({numbers}); undo those first"
         elif self.in_the_way:
-            cause = f"{paths} in the way; move it away first"
+            cause = f"{paths} is in the way; move it first"
         else:
-            cause = f"edited since at {paths}; move or revert those edits first"
+            cause = f"{paths} has been edited since; move or revert the edits first"
         return f"pull {self.pull} cannot be undone: {cause}"
 
 
 class StoreBusy(MovedError, code="store_busy"):
     """Someone else is pulling into the project now."""
 
-    template = "another pull holds {project!r}; try again when it has ended"
+    template = "another pull of {project!r} is running; try again when it has ended"
     project: str
 
 
@@ -250,7 +252,7 @@ class InvalidTree(TowlineError, code="invalid_tree"):
     def message(self) -> str:
         shown = "; ".join(self.problems[:10])
         more = f"; and {len(self.problems) - 10} more" if len(self.problems) > 10 else ""
-        return f"the repository's tree is refused: {shown}{more}; mend it there"
+        return f"the repository's tree is invalid: {shown}{more}; fix it in the repository"
 
 
 class RemoteError(TowlineError, code="remote_error"):
@@ -283,7 +285,7 @@ class EmptyRepository(RefNotFound, code="empty_repository"):
     def message(self) -> str:
         if self.ref != "HEAD":
             return f"{self.url} has no {self.ref!r}, and no other branch or tag"
-        return f"the default branch of {self.url} has no commit; name another, or push one"
+        return f"the default branch of {self.url} has no commits; name another, or push a commit"
 
 
 class RemoteUnavailable(RemoteError, code="remote_unavailable"):
@@ -346,8 +348,8 @@ class UnsafeOwner(StoreError, code="unsafe_owner"):
     """A store or a cache, or a file of it, belongs to a user who is not trusted."""
 
     template = (
-        "{project}: {problem} belongs to user {owner}, who chooses by it which "
-        "remote is asked, with your credentials, and what is written here"
+        "{project}: {problem} belongs to user {owner}, who could make towline send your "
+        "credentials to another remote, and decide what is written here"
     )
     owner: int
 

@@ -53,14 +53,15 @@ class Kinds:
             raise InvalidValue(field="kinds", problem="a name is used twice")
         types = [kind.data_type or kind.name for kind in self.kinds]
         if len(set(types)) != len(types):
-            raise InvalidValue(field="kinds", problem="two kinds have one data type")
+            raise InvalidValue(field="kinds", problem="two kinds have the same data type")
         for kind in self.kinds:
             pointer = kind.id_pointer
             if not kind.name or not kind.globs or not all(kind.globs):
                 raise InvalidValue(field=f"kinds.{kind.name}", problem="needs a name and a glob")
             if pointer is not None and pointer and not pointer.startswith("/"):
                 raise InvalidValue(
-                    field=f"kinds.{kind.name}.id_pointer", problem=f"{pointer!r} is no JSON pointer"
+                    field=f"kinds.{kind.name}.id_pointer",
+                    problem=f"{pointer!r} is not a JSON pointer",
                 )
 
         patterns = tuple(tuple(pattern(glob) for glob in kind.globs) for kind in self.kinds)

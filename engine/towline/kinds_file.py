@@ -73,20 +73,20 @@ def read_kinds(path: Path) -> Kinds:
 def _problems(document: _Document) -> Iterator[_Problem]:
     value = document.value
     if not isinstance(value, Mapping):
-        yield 1, "the file must hold the keys kinds and, optionally, hidden"
+        yield 1, "the file must have the key kinds, and may have the key hidden"
         return
     yield from _unknown_keys(document, value, _KEYS, None)
     if not isinstance(value.get("hidden", False), bool):
-        yield document.line(None, "hidden"), "hidden takes true or false"
+        yield document.line(None, "hidden"), "hidden must be true or false"
     kinds = value.get("kinds")
     if not isinstance(kinds, list) or not kinds:
-        problem = "kinds is missing or empty: give each kind a name and globs, first match wins"
+        problem = "kinds is missing or empty: list kinds, each with a name and globs"
         yield document.line(None, "kinds"), problem
         return
     names: set[str] = set()
     for number, entry in enumerate(kinds):
         if not isinstance(entry, Mapping):
-            yield document.line(number, ""), "a kind takes the keys name and globs"
+            yield document.line(number, ""), "a kind must have the keys name and globs"
             continue
         yield from _unknown_keys(document, entry, _KIND_KEYS, number)
         yield from _kind_problems(document, entry, number, names)
@@ -101,7 +101,7 @@ def _kind_problems(
     if not isinstance(name, str) or not 0 < len(name) <= 100:
         yield here("name"), "a kind needs a name of 1 to 100 characters"
     elif name in names:
-        yield here("name"), f"the kind {name!r} is there twice: put its globs into one list"
+        yield here("name"), f"the kind {name!r} is defined twice: put its globs into one list"
     else:
         names.add(name)
     if not isinstance(globs, list) or not globs:
@@ -111,10 +111,10 @@ def _kind_problems(
             if problem := _glob_problem(glob):
                 yield here("globs"), f"{kind}: {problem}"
     if pointer is not None and not _is_pointer(pointer):
-        yield here("id_pointer"), f'{kind}: id_pointer takes a JSON pointer, such as "/id"'
-    for key, check, takes in _CONTENT_KEYS:
+        yield here("id_pointer"), f'{kind}: id_pointer must be a JSON pointer, such as "/id"'
+    for key, check, form in _CONTENT_KEYS:
         if key in entry and not check(entry[key]):
-            yield here(key), f"{kind}: {key} takes {takes}"
+            yield here(key), f"{kind}: {key} must {form}"
 
 
 def _is_pointer(value: object) -> bool:
@@ -128,28 +128,32 @@ def _is_table(value: object, of: Callable[[object], bool]) -> bool:
 
 
 _CONTENT_KEYS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("merge", lambda value: value in list(ContentMode), f"one of {', '.join(ContentMode)}"),
+    (
+        "merge",
+        lambda value: value in list(ContentMode),
+        f"be one of {', '.join(ContentMode)}",
+    ),
     (
         "identity",
         lambda value: _is_table(value, lambda key: isinstance(key, str) and key != ""),
-        'lists by JSON pointer with the key of their elements, such as {"/steps" = "id"}',
+        'map JSON pointers of lists to the key of their elements, such as {"/steps" = "id"}',
     ),
     (
         "unordered",
         lambda value: isinstance(value, list) and all(_is_pointer(place) for place in value),
-        'a list of JSON pointers, such as ["/tags"]',
+        'be a list of JSON pointers, such as ["/tags"]',
     ),
     (
         "fields",
         lambda value: _is_table(value, lambda rule: rule in list(FieldRule)),
-        f'JSON pointers with one of {", ".join(FieldRule)}, such as {{"/version" = "larger"}}',
+        f'map JSON pointers to one of {", ".join(FieldRule)}, such as {{"/version" = "larger"}}',
     ),
 )
 
 
 def _glob_problem(glob: object) -> str:
     if not isinstance(glob, str) or not glob:
-        return f"the glob {glob!r} is no text, or empty"
+        return f"the glob {glob!r} must be a string, and not empty"
     try:
         pattern(glob)
     except InvalidValue as error:
@@ -163,8 +167,8 @@ def _unknown_keys(
     for key in entry:
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
-            fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            yield document.line(number, str(key)), f"there is no key {key!r}: {fix}"
+            fix = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(known)}"
+            yield document.line(number, str(key)), f"unknown key {key!r}: {fix}"
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -250,10 +254,10 @@ def _yaml(text: str) -> _Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise _Unreadable(
-            error.problem or "is no YAML", mark.line + 1 if mark is not None else None
+            error.problem or "is not valid YAML", mark.line + 1 if mark is not None else None
         ) from None
     except (yaml.YAMLError, ValueError):
-        raise _Unreadable("is no YAML") from None
+        raise _Unreadable("is not valid YAML") from None
     _refuse_doubled_keys(root)
 
     def line(number: int | None, key: str) -> int:

@@ -52,7 +52,7 @@ class Limits:
             if type(value) is not int or value < least:
                 raise InvalidValue(
                     field=f"limit {each.name}",
-                    problem=f"{value!r} is no whole number from {least} up",
+                    problem=f"{value!r} is not a whole number of {least} or more",
                 )
 
     @property

@@ -60,8 +60,8 @@ def name_problem(name: str) -> str | None:
         return "has a name that is not Unicode text"
     if name == ".towline":
         return (
-            f"has the reserved name {name!r}, the folder of a project on one machine; "
-            f"git rm -r --cached {name} takes it out of the repository: commit and push that"
+            f"has the reserved name {name!r}, towline's folder on one machine; "
+            f"remove it from the repository with git rm -r --cached {name}, commit and push"
         )
     if _is_reserved(name):
         return f"has the reserved name {name!r}"
@@ -106,7 +106,7 @@ class NamePolicy(StrEnum):
             return None
         for name in path.split("/"):
             if _WINDOWS_FORBIDDEN & set(name):
-                return f"{name!r} holds a character that is not portable"
+                return f"{name!r} contains a character that is not portable"
             if name != name.rstrip(". "):
                 return f"{name!r} ends with a dot or a space"
             if name.partition(".")[0].rstrip().casefold() in _WINDOWS_DEVICES:

@@ -32,7 +32,7 @@ def _word(name: str, kind: type[_Word], value: Any) -> _Word:
         return kind(value)
     except ValueError:
         known = ", ".join(kind)
-        raise InvalidValue(field=name, problem=f"{value!r} is none of {known}") from None
+        raise InvalidValue(field=name, problem=f"{value!r} is not one of {known}") from None
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
         texts = tuple(value)
         if all(isinstance(text, str) for text in texts):
             return texts
-    raise InvalidValue(field=name, problem="takes a collection of texts")
+    raise InvalidValue(field=name, problem="must be a collection of strings")
 
 
 class Side(StrEnum):

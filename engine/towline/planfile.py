@@ -35,10 +35,10 @@ def load_plan(text: str) -> Plan:
     except (ValueError, RecursionError):
         raise InvalidPlan(problem="it is not JSON") from None
     if not isinstance(document, dict) or document.get("towline_plan") != _FORMAT:
-        raise InvalidPlan(problem=f"it is no plan of version {_FORMAT}")
+        raise InvalidPlan(problem=f"it is not a plan of version {_FORMAT}")
     body = document.get("plan")
     if document.get("fingerprint") != _fingerprint(body):
-        raise InvalidPlan(problem="its fingerprint does not fit: it was altered")
+        raise InvalidPlan(problem="its fingerprint does not match: it was altered")
     try:
         plan = decode(Plan, body, "plan")
     except InvalidValue as error:
@@ -54,7 +54,7 @@ def _problem(plan: Plan) -> str | None:
         return "an edit has no side"
     for revision in (plan.revision, plan.before.base, plan.after.base):
         if revision is not None and not _REVISION.fullmatch(revision):
-            return f"{revision[:50]!r} is no revision"
+            return f"{revision[:50]!r} is not a revision"
     states = (plan.before, plan.after)
     counts = [count for state in states for count in (state.tracked, state.tracked_bytes)]
     return None if all(0 <= count < 2**63 for count in counts) else "a count is out of bounds"

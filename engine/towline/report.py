@@ -146,16 +146,16 @@ def reason_message(reason: IgnoredReason | BehindReason, path: AssetPath) -> str
     """Return why this path is ignored or behind, for a person."""
     hidden = any(name.startswith(".") for name in path.split("/"))
     if reason is IgnoredReason.NOT_AN_ASSET and hidden:
-        return "not an asset: a dot file that the kinds leave out (hidden = true takes them)"
+        return "not an asset: a dot file, which the kinds leave out (hidden = true includes them)"
     return _REASONS[reason]
 
 
 _REASONS: dict[IgnoredReason | BehindReason, str] = {
-    IgnoredReason.DECLINED: "our version stays",
-    IgnoredReason.DELETION_DECLINED: "stays although deleted in the repository",
+    IgnoredReason.DECLINED: "our version was chosen",
+    IgnoredReason.DELETION_DECLINED: "deleted in the repository, but our version was chosen",
     IgnoredReason.CONFLICT: "left in conflict",
     BehindReason.LEFT_OUT: "left as it was by an earlier pull",
-    IgnoredReason.NOT_AN_ASSET: "not an asset: outside the kinds",
+    IgnoredReason.NOT_AN_ASSET: "not an asset: matches no kind",
     IgnoredReason.SYMLINK: "not an asset: a symbolic link",
     IgnoredReason.SUBMODULE: "not an asset: a submodule",
     IgnoredReason.LFS_POINTER: "not an asset: a Git LFS pointer",

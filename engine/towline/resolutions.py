@@ -42,18 +42,18 @@ class SavedResolution:
 
     def __post_init__(self) -> None:
         if all(state is None for state in self.states):
-            raise InvalidValue(field="states", problem="one of them must be there")
+            raise InvalidValue(field="states", problem="must not all be absent")
         if [self.side is not None, self.content is not None, bool(self.fields)].count(True) != 1:
-            raise InvalidValue(field="resolution", problem="takes a side, a content, or fields")
+            raise InvalidValue(field="resolution", problem="must be a side, a content, or fields")
         if self.content is not None and len(self.content) > MAX_CONTENT_BYTES:
-            problem = f"{len(self.content)} bytes are above the limit of {MAX_CONTENT_BYTES}"
+            problem = f"{len(self.content)} bytes exceed the limit of {MAX_CONTENT_BYTES}"
             raise InvalidValue(field="content", problem=problem)
         pointers = [pointer for pointer, _ in self.fields]
         for pointer in pointers:
             if pointer and not pointer.startswith("/"):
-                raise InvalidValue(field="fields", problem=f"{pointer!r} is no JSON pointer")
+                raise InvalidValue(field="fields", problem=f"{pointer!r} is not a JSON pointer")
         if len(set(pointers)) < len(pointers):
-            raise InvalidValue(field="fields", problem="has one pointer twice")
+            raise InvalidValue(field="fields", problem="lists the same pointer twice")
 
     @property
     def path(self) -> AssetPath:

@@ -86,13 +86,15 @@ class OpenConflict:
         clashing = tuple(field.pointer for field in self.fields)
         if unknown := [pointer for pointer in fields if pointer not in clashing]:
             why = "" if clashing else f": none does in this {self.conflict.kind} conflict"
-            raise self._refused(f"{unknown[0]!r} is no field that clashes{why}")
+            raise self._refused(f"{unknown[0]!r} is not a field that clashes{why}")
         if missing := [pointer for pointer in clashing if pointer not in fields]:
-            raise self._refused(f"{missing[0]!r} has no side")
+            raise self._refused(f"choose a side for {missing[0]!r}")
         choices = {parse_pointer(pointer): side for pointer, side in fields.items()}
         outcome = _merge(self, choices)
         if outcome.content is None:
-            raise self._refused(f"{outcome.problem or 'the rest conflicts'}; give the content")
+            raise self._refused(
+                f"{outcome.problem or 'the rest conflicts'}; give the whole content"
+            )
         return outcome.content
 
     def merged_lines(self, texts: Sequence[bytes]) -> bytes:
@@ -102,7 +104,9 @@ class OpenConflict:
             InvalidResolution: not as many are given, or the lines around them no longer merge.
         """
         if not texts or len(texts) != len(self.lines):
-            raise self._refused(f"{len(self.lines)} places clash, {len(texts)} texts are given")
+            raise self._refused(
+                f"{len(self.lines)} places clash, but {len(texts)} texts were given"
+            )
         # Where both sides made the same of a place, it does not clash.
         base, ours, theirs = (_split_lines(content or b"") for content in self.contents)
         for clash, text in reversed(list(zip(self.lines, texts, strict=True))):
@@ -113,7 +117,7 @@ class OpenConflict:
                 lines[start - 1 : start - 1 + len(_split_lines(replaced))] = [text]
         merged = merge_line_regions(ThreeWay(*map(b"".join, (base, ours, theirs))))
         if merged is None or merged[1]:
-            raise self._refused("the lines around them no longer merge; give the content")
+            raise self._refused("the lines around them no longer merge; give the whole content")
         return merged[0]
 
     def resolution(
@@ -137,7 +141,7 @@ class OpenConflict:
             fields=tuple(sorted((fields or {}).items())),
         )
         if self.party.local_only:
-            raise self._refused("it is here alone, and gives way to nothing; move it instead")
+            raise self._refused("it exists only here, and nothing replaces it; move it instead")
         if content is not None and not self.takes_content:
             raise self._refused("its paths clash; choose theirs or ours")
         if fields is not None:

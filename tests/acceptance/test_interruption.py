@@ -202,8 +202,8 @@ def test_an_edit_of_a_replaced_file_is_a_warning(project: Command):
         project("pull")
         opened.write(b"late")
     assert re.fullmatch(
-        r"warning: a file was edited while it was replaced; "
-        r"the edit is in pipelines/orders\.json\.local-[0-9a-f]{8}\n",
+        r"warning: a file was edited while being replaced; "
+        r"the edit is saved in pipelines/orders\.json\.local-[0-9a-f]{8}\n",
         project("status").err,
     )
     assert project("status").err == ""

@@ -200,7 +200,7 @@ def test_contents_that_are_no_text_are_not_edited(project: Command, repository: 
 def test_what_was_never_fetched_is_fetched_first(project: Command):
     project("config", "ref", "main")
     error = project.json("resolve", "--list", code=1)["error"]
-    assert (error["code"], error["message"]) == ("not_fetched", "nothing was fetched yet")
+    assert (error["code"], error["message"]) == ("not_fetched", "nothing has been fetched yet")
 
 
 def test_the_settings_of_a_pull_hold_for_status_too(project: Command):

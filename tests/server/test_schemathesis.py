@@ -190,7 +190,7 @@ _OF_SEVERAL = {
     ("invalid_value", "a name is used twice"),
     ("invalid_value", "takes * here, and no If-Match beside it"),
     # The project's kinds, and the connection's address, decide.
-    ("invalid_path", "is outside the kinds of this project"),
+    ("invalid_path", "matches no kind of this project"),
     ("invalid_value", "the first name must be the tenant's"),
     ("invalid_value", "a Git host takes none"),
     # The payload is the host's to define.

@@ -22,12 +22,12 @@ def saved(states=STATES, **choice):
 @pytest.mark.parametrize(
     ("choice", "problem"),
     [
-        ({}, "takes a side, a content, or fields"),
-        ({"side": Side.OURS, "content": b""}, "takes a side, a content, or fields"),
-        ({"side": Side.OURS, "states": ThreeWay(None, None, None)}, "one of them must be there"),
-        ({"content": b"x" * (MAX_CONTENT_BYTES + 1)}, "above the limit of 5242880"),
-        ({"fields": (("a", Side.OURS),)}, "'a' is no JSON pointer"),
-        ({"fields": (("/a", Side.OURS), ("/a", Side.THEIRS))}, "has one pointer twice"),
+        ({}, "must be a side, a content, or fields"),
+        ({"side": Side.OURS, "content": b""}, "must be a side, a content, or fields"),
+        ({"side": Side.OURS, "states": ThreeWay(None, None, None)}, "must not all be absent"),
+        ({"content": b"x" * (MAX_CONTENT_BYTES + 1)}, "exceed the limit of 5242880"),
+        ({"fields": (("a", Side.OURS),)}, "'a' is not a JSON pointer"),
+        ({"fields": (("/a", Side.OURS), ("/a", Side.THEIRS))}, "lists the same pointer twice"),
     ],
 )
 def test_a_choice_that_is_none_is_refused(choice, problem):

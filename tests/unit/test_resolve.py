@@ -121,10 +121,10 @@ def test_fields_are_taken_into_ours_own_bytes(name, base, ours, theirs, pointer,
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"/x": Side.OURS}, r"'/y' has no side \(fields that clash: '/x', '/y'\)"),
+        ({"/x": Side.OURS}, r"choose a side for '/y' \(fields that clash: '/x', '/y'\)"),
         (
             {"/x": Side.OURS, "/y": Side.OURS, "/z": Side.OURS},
-            r"'/z' is no field that clashes \(fields that clash: '/x', '/y'\)",
+            r"'/z' is not a field that clashes \(fields that clash: '/x', '/y'\)",
         ),
     ],
 )
@@ -275,7 +275,7 @@ def test_exactly_one_choice_is_taken():
         with pytest.raises(InvalidValue):
             found.resolution(**choice)
     (text,) = found_in(*both_changed(b"1", b"2", b"3", "a.txt"))
-    with pytest.raises(InvalidResolution, match="'/x' is no field that clashes"):
+    with pytest.raises(InvalidResolution, match="'/x' is not a field that clashes"):
         text.resolution(fields={"/x": Side.OURS})
 
 
@@ -338,7 +338,7 @@ def test_a_text_for_each_place_that_clashes_is_merged_with_the_rest():
     assert found.merged_lines([b"IV\nfour\n", b"new\n"]) == merged.replace(
         b"IV\n", b"IV\nfour\n"
     ).replace(b"fifteen\nmore\n", b"new\n")
-    with pytest.raises(InvalidResolution, match="2 places clash, 1 texts are given"):
+    with pytest.raises(InvalidResolution, match="2 places clash, but 1 texts were given"):
         found.merged_lines([b""])
 
 

@@ -203,7 +203,7 @@ def test_it_is_not_used_where_there_is_no_conflict():
     by_hand = PullOptions(content_merge=ContentMode.NEVER)
     save(store, plan_pull(store, remote, by_hand), side=Side.THEIRS)
     plan = plan_pull(store, remote)
-    assert notes(plan) == ["the saved resolution is not used: the asset is in no conflict"]
+    assert notes(plan) == ["the saved resolution is not used: the asset is not in conflict"]
     pull(store, remote)
     assert content(store) == b'{"x": 2, "y": 2, "z": 3}'
     assert saved_in(store)[0] == []

@@ -265,7 +265,7 @@ def _checked_as(
     ours = format_.parse(sides.ours)
     merged = _document(format_, content)
     if merged is None:
-        return _conflict(f"the lines merge, but the result is no valid {format_.name.upper()}")
+        return _conflict(f"the lines merge, but the result is not valid {format_.name.upper()}")
     documents = ThreeWay(_document(format_, sides.base), ours, _document(format_, sides.theirs))
     values = documents.map(lambda document: ABSENT if document is None else document.value)
     if _loses_key(values, merged.value):

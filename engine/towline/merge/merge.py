@@ -190,8 +190,8 @@ def _why_unused(saved: SavedResolution, case: Case | None) -> str | None:
         return None
     if case.saved is not None:
         settled = case.stage is Stage.BY_TABLE
-        return "the asset is in no conflict" if settled else "its path collides with another asset"
+        return "the asset is not in conflict" if settled else "its path collides with another asset"
     if moved := saved.moved(case.asset.states):
         return f"{' and '.join(moved)} changed since"
     known = case.asset.non_asset is None
-    return "the contents still conflict" if known else "theirs is no asset any more"
+    return "the contents still conflict" if known else "theirs is no longer an asset"

@@ -195,8 +195,8 @@ def _some(paths: list[AssetPath]) -> str:
     return ", ".join(paths[:3]) + more
 
 
-_SHARED = "its id {!r} is in {} too: renames of these assets are not found by it"
-_UNCOMPARED = "one of {} new assets, too many or too large to look for renames by similar content"
+_SHARED = "its id {!r} is in {} too: it cannot be used to detect renames of these assets"
+_UNCOMPARED = "one of {} new assets, too many or too large to detect renames by similar content"
 
 
 def _merged_contents(cases: list[Case]) -> tuple[tuple[Digest, bytes], ...]:

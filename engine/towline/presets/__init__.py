@@ -35,7 +35,7 @@ def load_preset(name: str) -> Kinds:
     names = preset_names()
     if name not in names:
         near = get_close_matches(name, names, n=1)
-        fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        raise InvalidValue(field="kinds", problem=f"there is no preset {name!r}: {fix}")
+        fix = f"did you mean {near[0]}?" if near else f"the presets are {', '.join(names)}"
+        raise InvalidValue(field="kinds", problem=f"unknown preset {name!r}: {fix}")
     text = resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
     return Kinds.from_document(tomllib.loads(text))

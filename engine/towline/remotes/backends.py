@@ -54,7 +54,7 @@ class GitBackends:
         git = None if self._backend is Backend.DULWICH else find_git(self._environment)
         if self._backend in (Backend.GIT, Backend.GIT_AND_DULWICH) and git is None:
             version = ".".join(map(str, OLDEST))
-            raise _missing(f"there is no git executable of at least {version} on the PATH")
+            raise _missing(f"there is no git of version {version} or later on the PATH")
         if (git is None or self._asks_first) and find_spec("dulwich") is None:
             raise _missing("dulwich is not installed")
         return git

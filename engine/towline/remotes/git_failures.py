@@ -32,7 +32,7 @@ ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 SILENT = "it did not respond within the time limit"
 NO_REPOSITORY = "there is no Git repository; check the address"
 NOT_SMART = "there is no Git repository that speaks smart HTTP; check the address"
-CUT = "the connection was cut"
+CUT = "the connection was lost"
 _FOREIGN = "the repository belongs to another user"
 _REVOKED = "its ssh host key is marked as revoked: do not trust this server"
 _CHANGED = (
@@ -44,7 +44,7 @@ _PROXY_LOGIN = (
     "the proxy requires credentials (HTTP 407): put them into its address, in http_proxy, "
     "https_proxy or git's http.proxy"
 )
-_HIDDEN = "there is no such repository, or it hides from these credentials"
+_HIDDEN = "the repository does not exist, or these credentials cannot see it"
 
 # In each table: a pattern, the error, and its detail; an empty one quotes the text that matches.
 _Rules: TypeAlias = tuple[tuple[str, type[RemoteError], str], ...]
@@ -216,7 +216,7 @@ def http_error(status: int, request: FetchRequest, retry_after: str | None = Non
         case HTTPStatus.FORBIDDEN:
             return request.error(PermissionDenied, "it does not let you read this repository")
         case HTTPStatus.TOO_MANY_REQUESTS:
-            detail = "it asks to come back later"
+            detail = "it asks to try again later"
             return RateLimited(url=url, detail=detail, retry_after=seconds)
         case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
             return request.error(RemoteRefused, _HIDDEN)

@@ -101,7 +101,7 @@ class RemoteUrl:
         host, port = _host_and_port(match["place"])
         path = match["path"] or "/"
         if "@" in path:  # probably of a password that is not encoded
-            raise _invalid("holds a misplaced @: write %2F for a / in a password, %40 for an @")
+            raise _invalid("has a misplaced @: write %2F for a / in a password, %40 for an @")
         _refuse_secrets(path)
         if unquote(path).lstrip("/").startswith("-"):
             raise _invalid("its path looks like an option")
@@ -117,7 +117,7 @@ class RemoteUrl:
     @classmethod
     def _from_file(cls, match: re.Match[str]) -> Self:
         if match["userinfo"] or match["place"] not in ("", "localhost"):
-            raise _invalid("a file URL names no host: file:///path")
+            raise _invalid("a file URL must have no host: file:///path")
         path = unquote(match["path"] or "")
         if not path.startswith("/"):
             raise _invalid("a file URL needs an absolute path")
@@ -199,7 +199,7 @@ def _refuse_hostile(text: str) -> None:
         raise _invalid("looks like an option")
     for form in (text, unquote(text)):  # git decodes an encoded line break
         if any(ord(character) < 32 or ord(character) == 127 for character in form):
-            raise _invalid("holds a control character")
+            raise _invalid("contains a control character")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise _invalid("is not Unicode text")
     if _HELPER.match(text):
@@ -210,7 +210,7 @@ def _refuse_secrets(path: str) -> None:
     """Refuse parameters: a token in one would be stored and shown."""
     if "?" in path or "#" in path or _SECRET_FIELD.search(unquote(path)):
         raise _invalid(
-            "holds parameters, which may be a secret; give the address without them, "
+            "has parameters, which may be a secret; give the address without them, "
             "and the token as a credential"
         )
 
@@ -234,7 +234,7 @@ def _host_and_port(place: str) -> tuple[str, int | None]:
     else:
         host, _, port = place.partition(":")
         if not host:
-            raise _invalid("names no host")
+            raise _invalid("has no host")
         if not _HOST.fullmatch(host):
             raise _invalid("its host is malformed")
     if not port:
@@ -284,7 +284,7 @@ class WantedRef(NamedTuple):
         if _COMMIT.fullmatch(text.lower()):
             return cls(text=text, commit=Revision(text.lower()))
         if not text or _MALFORMED.search(text):
-            raise InvalidValue(field="ref", problem=f"{text[:80]!r} is no branch, tag or commit")
+            raise InvalidValue(field="ref", problem=f"{text[:80]!r} is not a branch, tag or commit")
         if text.startswith("refs/"):
             return cls(text=text, names=(text,))
         if text.startswith(("heads/", "tags/")):

@@ -34,7 +34,7 @@ def check_state(plan: Plan, project: str, state: StoreState) -> None:
     if plan.project != project:
         raise StalePlan(reason=f"the plan is for the project {plan.project!r}")
     if plan.before != state:
-        raise StalePlan(reason="the project has been pulled into since")
+        raise StalePlan(reason="the project has been pulled since")
 
 
 def check_undone(plan: Plan, logged: LoggedPull | None) -> None:
@@ -139,9 +139,7 @@ def check_destinations(plan: Plan, ours: AssetLookup, names: NamePolicy) -> None
             blocked.update(paths_in_the_way(ours.occupants(path), leaving | known))
             blocked.update(paths_in_the_way(outcomes.occupants(path), {edit.asset_id}))
     if blocked:
-        raise StalePlan(
-            reason="a path that the plan needs is not free", paths=tuple(sorted(blocked))
-        )
+        raise StalePlan(reason="a path that the plan needs is taken", paths=tuple(sorted(blocked)))
 
 
 def released_ids(edits: Iterable[Edit]) -> dict[AssetPath, AssetId]:

@@ -105,7 +105,7 @@ class LocalEdits:
     def _kind_at(self, path: AssetPath) -> str:
         kind = self._ours.kinds.of(path)
         if kind is None:
-            raise InvalidPath(path=path, problem="is outside the kinds of this project")
+            raise InvalidPath(path=path, problem="matches no kind of this project")
         if problem := self._ours.names.problem(path):
             raise InvalidPath(path=path, problem=problem)
         return kind.name

@@ -39,7 +39,7 @@ def test_case_twins_are_left_in_conflict_and_the_rest_is_there(
     monkeypatch.chdir(folder)
     assert main(["pull"]) == 3
     printed = capsys.readouterr()
-    assert "needs a choice for each asset" in printed.err
+    assert "choose a side for each asset" in printed.err
     assert main(["pull", "--use-theirs", "README"]) == 3
     assert main(["pull", "--use-theirs", "README", "--use-ours", "readme"]) == 0
     assert names(folder) == {"a", "README"}

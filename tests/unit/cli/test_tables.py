@@ -135,7 +135,7 @@ def test_every_list_and_remark_is_printed(capsys: pytest.CaptureFixture[str]):
         overwritten=(item(path, Disposition.OVERWRITTEN, discarded=True),),
         updated=(item(path, merged=True, renamed_from=AssetPath("old name")),),
         ignored=(item(path, Disposition.IGNORED, reason=IgnoredReason.SYMLINK, asset_id=None),),
-        error_msgs=("an edit made meanwhile was saved as a.local-12345678",),
+        error_msgs=("an edit made during the pull was saved as a.local-12345678",),
         history_rewritten=True,
     )
     assert show_report(full, WORDING, as_json=False, everything=True) == 0

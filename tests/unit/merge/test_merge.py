@@ -78,7 +78,7 @@ def test_all_broken_limits_of_the_project_are_in_one_error():
     with pytest.raises(AssetLimitExceeded) as caught:
         plan_of(sides, options=PullOptions(limits=limits))
     assert [each.limit for each in caught.value.broken] == ["assets", "project_bytes", "deletes"]
-    assert "3 is above the limit assets of 2; " in caught.value.message
+    assert "3 exceeds the limit assets of 2; " in caught.value.message
     assert "raise the limits assets, project_bytes, deletes" in caught.value.message
     assert [each["limit"] for each in caught.value.data()["others"]] == ["project_bytes", "deletes"]
 

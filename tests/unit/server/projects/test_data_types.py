@@ -54,5 +54,5 @@ def test_two_kinds_never_go_by_one_name():
         "invoice": "invoice",
     }
     for wrong in ({"a": "bills", "b": "bills"}, {"a": "bills", "bills": None}):
-        with pytest.raises(InvalidValue, match="one data type"):
+        with pytest.raises(InvalidValue, match="the same data type"):
             _types(**wrong)
