@@ -75,14 +75,14 @@ def existing(found: T | None, what: str) -> T:
 class AlreadyExists(CallerError, code="already_exists"):
     """A name that must be unique is taken."""
 
-    template = "there is such a {what} already"
+    template = "this {what} already exists"
     what: str
 
 
 class ConnectionInUse(CallerError, code="connection_in_use"):
     """A connection that a project or a sync uses cannot be deleted."""
 
-    template = "a project is bound to the connection, or a sync names it; change that first"
+    template = "a project or a sync uses the connection; change that first"
 
 
 class LastAdministrator(CallerError, code="last_administrator"):
@@ -94,7 +94,7 @@ class LastAdministrator(CallerError, code="last_administrator"):
 class Ambiguous(CallerError, code="ambiguous"):
     """More than one thing fits, and the request does not say which."""
 
-    template = "more than one {what} fits; name one"
+    template = "more than one {what} matches; name one"
     what: str
 
 
@@ -115,7 +115,7 @@ class BodyTooLarge(CallerError, code="body_too_large"):
 class IdempotencyKeyReused(CallerError, code="idempotency_key_reused"):
     """An Idempotency-Key was sent before with another request."""
 
-    template = "this Idempotency-Key belongs to another request; use a new one"
+    template = "this Idempotency-Key was used for another request; use a new one"
 
 
 class IdempotentRequestRunning(MovedError, code="idempotent_request_running"):
@@ -127,7 +127,7 @@ class IdempotentRequestRunning(MovedError, code="idempotent_request_running"):
 class ConflictMoved(MovedError, code="conflict_moved"):
     """A content of a conflict is another one than the caller saw; nothing was saved."""
 
-    template = "{path!r} has changed since; look at its conflict again"
+    template = "{path!r} has changed since you read it; read its conflict again"
     path: str
 
 
@@ -141,7 +141,7 @@ class ProjectBusy(MovedError, code="project_busy"):
 class RunUnderWay(TowlineError, code="run_under_way"):
     """A run takes longer than a request waits for it; it goes on."""
 
-    template = "run {run_id} has not ended yet, and goes on"
+    template = "run {run_id} has not ended yet, and continues"
     run_id: str
 
 
@@ -156,7 +156,7 @@ class HostPaused(RemoteUnavailable, code="host_paused"):
 class FetchFailed(TowlineError, code="fetch_failed"):
     """Fetching failed in a way that is not foreseen; the server's log has the traceback."""
 
-    template = "fetching {url} failed unexpectedly ({problem}); the server's log says where"
+    template = "fetching {url} failed unexpectedly ({problem}); see the server's log"
     url: str
     problem: str
     """The class of the exception, never its message: that may hold a secret."""
@@ -196,7 +196,9 @@ class UnknownKind(CallerError, code="unknown_kind"):
 class BoundElsewhere(CallerError, code="bound_elsewhere"):
     """The project's binding has changed since a run was requested for it."""
 
-    template = "{project} is bound to another repository, ref or folder than this run is for"
+    template = (
+        "{project} has been bound to another repository, ref or folder since the run's request"
+    )
     project: str
 
 
@@ -234,7 +236,7 @@ class KindInProgress(MovedError, code="kind_in_progress"):
 class QueueFull(CallerError, code="queue_full"):
     """As many of the tenant's runs wait as may; nothing was requested."""
 
-    template = "{allowed} runs wait already; request this one in {retry_after} s"
+    template = "{allowed} runs are waiting already; request this one again in {retry_after} s"
     allowed: int
     retry_after: int
 
@@ -249,7 +251,7 @@ class LeaseLost(MovedError, code="lease_lost"):
 class HeartbeatMissed(MovedError, code="heartbeat_timeout"):
     """A run's executor sent no heartbeat for as long as a lease lasts."""
 
-    template = "the executor stopped answering"
+    template = "the executor stopped responding"
 
 
 class RunUnclaimed(HeartbeatMissed, code="run_unclaimed"):
@@ -273,7 +275,7 @@ class ExecutorFailed(TowlineError, code="internal_error"):
 class HookReplayed(MovedError, code="webhook_replayed"):
     """A webhook was received that had been received before."""
 
-    template = "this webhook came before; its runs were started then"
+    template = "this webhook was received before, and its runs were started then"
 
 
 # --- webhooks ---------------------------------------------------------------------------------
@@ -288,7 +290,7 @@ class WebhookDisabled(MovedError, code="webhook_disabled"):
 class TooManyWebhooks(MovedError, code="too_many_webhooks"):
     """The tenant has as many endpoints as it may have."""
 
-    template = "there are {allowed} webhooks already; delete one first"
+    template = "there are already {allowed} webhooks; delete one first"
     allowed: int
 
 
@@ -298,11 +300,11 @@ class TooManyWebhooks(MovedError, code="too_many_webhooks"):
 class TooManySchedules(MovedError, code="too_many_schedules"):
     """The project has as many schedules as it may have."""
 
-    template = "there are {allowed} schedules already; delete one first"
+    template = "there are already {allowed} schedules; delete one first"
     allowed: int
 
 
 class ScheduleOfSync(CallerError, code="schedule_of_sync"):
     """A schedule is to be changed that a sync has."""
 
-    template = "a sync has this schedule; change the sync"
+    template = "this schedule belongs to a sync; change the sync instead"

@@ -41,7 +41,9 @@ class TemporalSettings(BaseModel):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             found.append("temporal.tls_cert_file: needs tls_key_file, and that needs it")
         files = (self.tls_ca_file, self.tls_cert_file, self.tls_key_file)
-        found += [f"temporal: {file} is no file" for file in files if file and not file.is_file()]
+        found += [
+            f"temporal: {file} is not a file" for file in files if file and not file.is_file()
+        ]
         return tuple(found)
 
 

@@ -361,7 +361,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         problem = f"{file}: cannot be read ({type(error).__name__})"
     except tomllib.TOMLDecodeError as error:
-        problem = f"{file}: is no TOML ({error})"
+        problem = f"{file}: is not valid TOML ({error})"
     raise InvalidSettings(problems=(problem,))
 
 
@@ -374,7 +374,7 @@ def _problems(error: ValidationError) -> tuple[str, ...]:
 
 def _problem(problem: ErrorDetails) -> str:
     if problem["type"] == "extra_forbidden":
-        return "there is no such setting (docs/operations.md lists them)"
+        return "unknown setting (docs/operations.md lists them)"
     return problem["msg"]
 
 

@@ -128,7 +128,7 @@ def test_undo_names_the_later_pull_that_is_in_its_way(project: Command, reposito
     project("pull")
     error = project.json("undo", "2", code=1)["error"]
     assert (error["pulls"], error["paths"]) == ([3], [ORDERS])
-    assert "undo the later ones first" in project("undo", "2", code=1).err
+    assert "undo those first" in project("undo", "2", code=1).err
     edit(project, "rules/late.json", b"mine\n")
     project("undo", "3")
     # Written again at its path it is the asset that the pull deleted, edited since.

@@ -108,7 +108,7 @@ def test_a_content_that_looks_unfinished_is_warned_of(
 ):
     edit(clashing, "../merged", content)
     command = ["resolve", ORDERS, "--with", "../merged"]
-    code, shown = at_a_terminal(clashing, *command, answers=[("Take it", "n\n")])
+    code, shown = at_a_terminal(clashing, *command, answers=[("Use it", "n\n")])
     assert (code, "nothing was saved" in shown) == (1, True), shown
     assert clashing.json("resolve", "--list")["conflicts"][0]["resolution"] is None
     assert f"warning: ../merged {doubt}\n" in clashing(*command).err

@@ -87,7 +87,7 @@ def test_the_walk_says_that_nothing_was_saved_in_the_editor(clashing: Command):
     clashing.variables["EDITOR"] = "true"
     answers = [("Resolve it", "e\n"), ("Resolve it", "s\n")]
     _, shown = at_a_terminal(clashing, "resolve", README, answers=answers)
-    assert "was not saved in the editor: nothing is chosen" in shown
+    assert "was not saved in the editor; nothing was chosen" in shown
 
 
 def test_the_walk_opens_the_editor_until_no_marker_is_left(clashing: Command):

@@ -48,9 +48,9 @@ def choose(page: Page, place: str, side: str) -> None:
 def keep(page: Page) -> None:
     """Preview what is chosen, and save it."""
     page.get_by_role("button", name="Preview").click()
-    expect(page.get_by_role("heading", name="What comes of it")).to_be_visible()
-    page.get_by_role("button", name="Keep").click()
-    expect(page.get_by_text("settled", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
+    page.get_by_role("button", name="Save the choice").click()
+    expect(page.get_by_text("resolved", exact=True)).to_be_visible()
 
 
 def test_conflicts_arrive_are_settled_pulled_and_undone(site: Site, opened: Callable[..., Page]):
@@ -114,7 +114,7 @@ def test_a_push_in_the_middle_is_shown_and_nothing_old_is_saved(
     page.get_by_role("button", name="Preview").click()
     site.tenant.repository.commit({FIELDS: document(THEIRS), LINES: b"again\ntwo\n"})
     site.native("GET", f"/projects/{project.id}/status?fetch=true")
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Save the choice").click()
     expect(page.get_by_role("alert")).to_contain_text("has changed since you saw it")
     page.get_by_role("radio", name="take theirs").check()
     keep(page)
@@ -158,7 +158,7 @@ def test_who_is_signed_out_in_the_middle_finds_what_was_saved(
     page.context.clear_cookies()
     page.get_by_role("button", name="Clear the choice").click()
     site.fill_in(page, Role.WRITER)
-    expect(page.get_by_text("settled", exact=True)).to_be_visible()
+    expect(page.get_by_text("resolved", exact=True)).to_be_visible()
     expect(page.get_by_role("radio", name="keep ours")).to_be_checked()
 
 
@@ -172,5 +172,5 @@ def test_a_server_that_restarts_in_the_middle_has_what_was_saved(own_site: Site,
     own_page.get_by_role("button", name="Preview").click()
     assert own_site.server.end() == 0
     with serving_again(own_site):
-        own_page.get_by_role("button", name="Keep").click()
-        expect(own_page.get_by_text("settled", exact=True)).to_be_visible()
+        own_page.get_by_role("button", name="Save the choice").click()
+        expect(own_page.get_by_text("resolved", exact=True)).to_be_visible()

@@ -188,13 +188,13 @@ _OF_SEVERAL = {
     # two have one name; OpenAPI states nothing of two headers at once.
     ("conflicting_resolutions", None),
     ("invalid_value", "a name is used twice"),
-    ("invalid_value", "takes * here, and no If-Match beside it"),
+    ("invalid_value", "must be *, without If-Match"),
     # The project's kinds, and the connection's address, decide.
     ("invalid_path", "matches no kind of this project"),
     ("invalid_value", "the first name must be the tenant's"),
     ("invalid_value", "a Git host takes none"),
     # The payload is the host's to define.
-    ("invalid_value", "is no push of this host, as JSON"),
+    ("invalid_value", "is not a push of this host, as JSON"),
 }
 
 

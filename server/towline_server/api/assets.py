@@ -139,7 +139,7 @@ def _expected_of_put(if_match: IfMatch = None, if_nothing: IfNothing = None) -> 
     if if_nothing is None:
         return _expected(if_match)
     if if_nothing.strip() != "*" or if_match is not None:
-        raise InvalidValue(field="If-None-Match", problem="takes * here, and no If-Match beside it")
+        raise InvalidValue(field="If-None-Match", problem="must be *, without If-Match")
     return Expected(nothing=True)
 
 

@@ -55,7 +55,7 @@ _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UT
 def _of_text(value: object) -> object:
     """Pydantic would take a number, as seconds since 1970."""
     if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\dT", value, re.ASCII):
-        raise ValueError("must be a time, as 2026-01-05T09:00:00Z")
+        raise ValueError("must be a time, such as 2026-01-05T09:00:00Z")
     return value
 
 

@@ -66,7 +66,7 @@ class KindBody(Body):
 
 def _no_preset(value: Any) -> Any:
     if isinstance(value, str):
-        raise ValueError(f"takes a list of kinds, or one of {', '.join(PRESETS)}")
+        raise ValueError(f"must be a list of kinds, or one of {', '.join(PRESETS)}")
     return value
 
 

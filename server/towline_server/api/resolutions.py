@@ -46,7 +46,7 @@ class ContentBody(Body):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.text is None) == (self.base64 is None):
-            raise ValueError("takes either text or base64")
+            raise ValueError("needs either text or base64")
         return self
 
     @property
@@ -76,7 +76,7 @@ class ResolutionBody(Body):
     def _one_of_three(self) -> Self:
         given = [each is not None for each in (self.side, self.fields, self.content)]
         if given.count(True) != 1:
-            raise ValueError("takes one of side, fields and content")
+            raise ValueError("needs one of side, fields and content")
         return self
 
     def choice(self) -> Choice:

@@ -107,7 +107,7 @@ class CompleteBody(HeldBody):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.plan is None) == (self.failure is None):
-            raise ValueError("takes either a plan or a failure")
+            raise ValueError("needs either a plan or a failure")
         return self
 
 
@@ -232,7 +232,7 @@ def complete_work(context: Context, body: CompleteBody) -> RunModel:
         ended = external.complete(run.id, body.token, body.plan, contents, window)
     except ContentMissing as error:
         # Elsewhere that is the machine's fault; here the caller's.
-        problem = f"lacks, or does not fit, {', '.join(error.digests[:10])}"
+        problem = f"has no content, or another one, for {', '.join(error.digests[:10])}"
         raise InvalidValue(field="contents", problem=problem) from None
     return RunModel.of(ended)
 

@@ -107,7 +107,7 @@ def every_event(database: Database, wanted: AuditFilter) -> Iterator[AuditEvent]
 
 def _place(cursor: str) -> tuple[datetime, UUID]:
     if not re.fullmatch(CURSOR_PATTERN, cursor):
-        raise InvalidValue(field="after", problem="is no cursor of an event")
+        raise InvalidValue(field="after", problem="is not a cursor of an event")
     micros, _, event_id = cursor.partition("-")
     return _EPOCH + int(micros) * _MICROSECOND, UUID(event_id)
 

@@ -344,7 +344,7 @@ def _checked_email(email: str) -> str:
     name, at, host = normal(email).rpartition("@")
     # A colon would end the user name of Basic authentication.
     if not (name and at and host) or ":" in email or not email.isprintable() or " " in email:
-        raise InvalidValue(field="email", problem="is no email address")
+        raise InvalidValue(field="email", problem="is not an email address")
     if len(email) > LONGEST_EMAIL:
         raise InvalidValue(field="email", problem="is too long")
     return normal(email)

@@ -120,13 +120,13 @@ class OidcProvider:
         )
         claims = verifier.claims(str(answer.get("id_token", "")))
         if claims.get("nonce") != pending.nonce:
-            raise Unauthenticated(problem="the token is of another sign-in")
+            raise Unauthenticated(problem="the token belongs to another sign-in")
         if "email" not in claims and endpoints.user_info is not None:
             claims = self._user_info(endpoints.user_info, answer, claims)
         email = claims.get("email")
         if not isinstance(email, str) or claims.get("email_verified") is not True:
             # An address that is not verified may be anybody's.
-            raise Unauthenticated(problem=f"{self.name} has verified no email address")
+            raise Unauthenticated(problem=f"{self.name} has not verified an email address")
         return email
 
     def _user_info(
@@ -136,7 +136,7 @@ class OidcProvider:
         headers = {"Authorization": f"Bearer {answer.get('access_token', '')}"}
         found = _request("GET", address, headers=headers)
         if found.get("sub") != claims["sub"]:
-            raise Unauthenticated(problem="the claims are of someone else")
+            raise Unauthenticated(problem="the claims belong to someone else")
         return found
 
     def _endpoints(self) -> _Endpoints:
@@ -178,7 +178,7 @@ def _request(method: str, url: str, **given: Any) -> Mapping[str, Any]:
             body = body_of(response)
         if 400 <= response.status_code < 500:
             # Its words may quote the request, and so a secret.
-            raise Unauthenticated(problem="the sign-in was refused by its provider")
+            raise Unauthenticated(problem="the provider refused the sign-in")
         answer = json.loads(body)
         if response.status_code != 200 or not isinstance(answer, dict):
             raise ValueError(f"status {response.status_code}")

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 ROLES = click.Choice(["reader", "writer", "admin"])
 role_option = click.option("--role", type=ROLES, help="A role on every project of the tenant.")
-project_option = click.option("--project", help="/org/space/project; without it, the whole tenant.")
+project_option = click.option("--project", help="/org/space/project; by default, the whole tenant.")
 identity_argument = click.argument("identity_id", type=click.UUID)
 
 tenant = click.Group("tenant", help="Tenants: the org of paths, the workspace and client of keys.")
 user = click.Group(
-    "user", help="Users: people who log in with an email and a password, or come with a token."
+    "user",
+    help="Users: people who log in with an email and a password, or authenticate with a token.",
 )
 service_account = click.Group(
     "service-account",
-    help="Service accounts: programs that come with a token, or with an email and a password.",
+    help="Service accounts: programs that authenticate with a token, or with email and password.",
 )
 key = click.Group("key", help="API keys.")
 identity = click.Group("identity", help="Users, service accounts and keys alike, by their id.")
@@ -69,8 +70,8 @@ def list_tenants(database: AdminSession) -> Sequence[Record]:
 @admin_command(user, "create")
 @tenant_option
 @click.option("--email", required=True)
-@click.option("--name", default="", help="For people; the email by default.")
-@click.option("--subject", help="What their tokens say in sub; their id by default.")
+@click.option("--name", default="", help="The name to show; the email by default.")
+@click.option("--subject", help="The sub claim of their tokens; their id by default.")
 @role_option
 @password_option
 def create_user(
@@ -98,8 +99,8 @@ def create_user(
 @admin_command(service_account, "create")
 @tenant_option
 @click.option("--name", required=True)
-@click.option("--email", help="To log in with; then it needs a password, too.")
-@click.option("--subject", help="What its tokens say in sub; its id by default.")
+@click.option("--email", help="The email to log in with; it then needs a password, too.")
+@click.option("--subject", help="The sub claim of its tokens; its id by default.")
 @role_option
 @password_option
 def create_service_account(

@@ -49,17 +49,17 @@ connection = click.Group(
     help="Connections: repositories that projects are bound to, and their credentials.",
 )
 project = click.Group("project", help="Projects.")
-secrets = click.Group("secrets", help="The keys that stored secrets are sealed with.")
+secrets = click.Group("secrets", help="The keys that encrypt stored secrets.")
 GROUPS = (connection, project, secrets)
 
 
 @admin_command(connection, "create")
 @tenant_option
-@click.option("--url", required=True, help="The repository; a password in it is taken off.")
-@click.option("--name", default="", help="For people; the URL by default.")
+@click.option("--url", required=True, help="The repository; a password in the URL is removed.")
+@click.option("--name", default="", help="The name to show; the URL by default.")
 @click.option("--provider", type=PROVIDERS, default="git", show_default=True)
-@click.option("--config", default="{}", help="What a source is set to beside its URL, as JSON.")
-@click.option("--username", help="The user; then the password or token is asked for.")
+@click.option("--config", default="{}", help="Settings of a source other than its URL, as JSON.")
+@click.option("--username", help="The user name; prompts for the password or token.")
 @password_option
 def create_connection(
     database: AdminSession,
@@ -117,7 +117,7 @@ def change_url(database: AdminSession, connection_id: UUID, url: str) -> Record:
 
 @admin_command(connection, "credential")
 @connection_argument
-@click.option("--username", help="x-access-token by default, as hosts take it for a token.")
+@click.option("--username", help="x-access-token by default, which hosts accept with a token.")
 @password_option
 def set_credential(
     database: AdminSession, connection_id: UUID, username: str | None, password_stdin: bool
@@ -129,7 +129,9 @@ def set_credential(
 
 @admin_command(connection, "webhook-secret")
 @connection_argument
-@click.option("--secret-stdin", is_flag=True, help="Read it from stdin instead of asking.")
+@click.option(
+    "--secret-stdin", is_flag=True, help="Read it from standard input instead of prompting."
+)
 def set_webhook_secret(database: AdminSession, connection_id: UUID, secret_stdin: bool) -> Record:
     """Store what signs the webhooks that a connection's host sends."""
     given = secret("Webhook secret", from_stdin=secret_stdin)
@@ -143,7 +145,8 @@ def set_webhook_secret(database: AdminSession, connection_id: UUID, secret_stdin
     "kinds",
     multiple=True,
     metavar="NAME=GLOB[,GLOB...]",
-    help="What is an asset, the first that fits; every file by default. Repeatable.",
+    help="Which files are assets of which kind; the first match counts. By default, every file is "
+    "an asset. Repeatable.",
 )
 @click.option(
     "--kinds",
@@ -179,7 +182,9 @@ def create_project(
 @path_argument
 @click.option("--connection", "connection_id", type=click.UUID, required=True)
 @click.option("--ref", default="heads/main", show_default=True, help="A branch or a tag.")
-@click.option("--scope", default="", help="The folder that is the project; all by default.")
+@click.option(
+    "--scope", default="", help="The subfolder of the repository to use; all of it by default."
+)
 def associate(
     database: AdminSession, path: str, connection_id: UUID, ref: str, scope: str
 ) -> Record:
@@ -231,7 +236,7 @@ def _kinds(given: tuple[str, ...], kinds_file: str | None) -> Kinds | None:
 
     if kinds_file is not None:
         if given:
-            raise InvalidValue(field="kind", problem="takes no --kinds beside it")
+            raise InvalidValue(field="kind", problem="cannot be used with --kinds")
         return find_kinds(kinds_file)
     kinds = []
     for text in given:

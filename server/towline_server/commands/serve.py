@@ -27,8 +27,12 @@ _COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 
 @click.command()
 @settings_option
-@click.option("--host", help="Where to listen; 127.0.0.1 by default.")
-@click.option("--port", type=click.IntRange(0, 65535), help="The port; 8080 by default, 0: any.")
+@click.option("--host", help="The address to listen on; 127.0.0.1 by default.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="The port to listen on; 8080 by default, 0 for any free one.",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -37,10 +41,12 @@ _COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 @click.option(
     "--workers",
     type=click.IntRange(0, 64),
-    help="Processes that execute runs, beside this one; 0 by default: it does.",
+    help="How many other processes execute runs; by default 0: this one does.",
 )
 @click.option(
-    "--demo", is_flag=True, help="A tenant and two repositories to try it on, gone when it ends."
+    "--demo",
+    is_flag=True,
+    help="Serve a demo tenant with two repositories, which are deleted at the end.",
 )
 def serve(
     settings_file: Path | None,
@@ -52,15 +58,15 @@ def serve(
 ) -> None:
     """Start the control plane.
 
-    SIGTERM or Ctrl-C ends it when its requests have ended; its runs are handed back. SIGHUP reads
-    the settings again.
+    SIGTERM or Ctrl-C stops it once its requests have ended, and hands its runs back. SIGHUP
+    reloads the settings.
     """
     from towline_server.serving import leaving_quietly
 
     if demo and data_dir is not None:
-        raise click.UsageError("--demo has a folder of its own; leave --data-dir out")
+        raise click.UsageError("--demo has a folder of its own; omit --data-dir")
     if demo and workers:
-        raise click.UsageError("--demo is one process; leave --workers out")
+        raise click.UsageError("--demo is one process; omit --workers")
     with leaving_quietly():
         if demo:
             _serve_demo(settings_file, host=host, port=port)

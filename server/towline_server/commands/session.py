@@ -34,11 +34,13 @@ settings_option = click.option(
     "--settings",
     "settings_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file of settings; TOWLINE_SETTINGS names one too.",
+    help="A TOML file of settings; also set by TOWLINE_SETTINGS.",
 )
 tenant_option = click.option("--tenant", required=True, help="The tenant's name.")
 password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from stdin instead of asking."
+    "--password-stdin",
+    is_flag=True,
+    help="Read the password from standard input instead of prompting.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout."

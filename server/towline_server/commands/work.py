@@ -28,20 +28,20 @@ _STDIN, _STDOUT = 0, 1
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder for the cache; its own on each machine.",
+    help="The folder for the cache; not shared between machines.",
 )
 @click.option(
     "--backend",
     type=click.Choice(["native", "temporal", "prefect"]),
     default="native",
     show_default=True,
-    help="Whose runs: those of the database's own queue, those that Temporal has, or one that "
-    "Prefect has.",
+    help="Which runs to execute: those in the database's own queue, those in Temporal, or one in "
+    "Prefect.",
 )
 @click.option(
     "--metrics-address",
     metavar="HOST:PORT",
-    help="Where to answer /healthz and /metrics; not at all by default.",
+    help="The address to serve /healthz and /metrics on; off by default.",
 )
 @click.argument("run", type=click.UUID, required=False)
 @click.option("--attached", is_flag=True, hidden=True, help="Started by a server, over pipes.")
@@ -53,9 +53,9 @@ def work(
     run: UUID | None,
     attached: bool,
 ) -> None:
-    """Execute runs of the database that servers share; no requests are answered.
+    """Execute runs from the database that servers share; answers no requests.
 
-    SIGTERM or Ctrl-C ends it when its runs are handed back. With --backend prefect, a worker of
+    SIGTERM or Ctrl-C stops it once its runs are handed back. With --backend prefect, a worker of
     Prefect starts it for one RUN; the exit code is 1 if that failed.
     """
     from towline_server import logs
@@ -66,7 +66,7 @@ def work(
     with leaving_quietly():
         settings = load_settings(settings_file, **given)
         if (run is None) is (backend == "prefect"):
-            raise click.UsageError("RUN is for --backend prefect, which needs it")
+            raise click.UsageError("RUN is required with --backend prefect, and only allowed there")
         logs.set_up(settings.log_level)
         with showing_metrics(metrics_address, settings):
             if run is not None:

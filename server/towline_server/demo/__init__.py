@@ -90,7 +90,7 @@ def _seed(settings: Settings, git_url: str, root: Path) -> None:
 
 
 def _about(url: str, repositories: Path) -> Iterator[str]:
-    yield f"The demo listens on {url}. It forgets everything when it ends; Ctrl-C ends it."
+    yield f"The demo listens on {url}. Ctrl-C stops it, and deletes everything."
     yield ""
     yield f"  user      {tenancy.EMAIL}, password {tenancy.PASSWORD}"
     yield f"  JWT       {tenancy.token()}"
@@ -107,7 +107,7 @@ def _about(url: str, repositories: Path) -> Iterator[str]:
         yield f"# {about}"
         yield line
     yield ""
-    yield "Or look at it in a browser, where you sign in as the user: first at the conflict."
+    yield "Or open the conflict in a browser, and sign in as the user:"
     yield f"  {conflict_page(url)}"
 
 

@@ -117,7 +117,7 @@ _BRANCH_CODES: Mapping[type[Exception], Code] = {
 }
 _BRANCH_PROBLEMS = {
     Code.BRANCH_REQUIRED: f"the header {_BRANCH} must name a branch",
-    Code.BRANCH_INVALID: f"the header {_BRANCH} names what no branch can be called",
+    Code.BRANCH_INVALID: f"the header {_BRANCH} is not the name of a branch",
     Code.BRANCH_NOT_FOUND: "the workspace has no such branch",
 }
 
@@ -172,7 +172,7 @@ Body = Annotated[bytes, Depends(raw_body)]
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The request, or its branch, is not usable."},
-    401: {"model": ErrorAnswer, "description": "The key is missing, or not good for this."},
+    401: {"model": ErrorAnswer, "description": "The key is missing, or may not do this."},
     429: {"model": ErrorAnswer, "description": "Too many requests, or too many tasks that wait."},
     500: {"model": ErrorAnswer, "description": "Try again later."},
 }

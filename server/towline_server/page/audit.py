@@ -43,10 +43,10 @@ class AuditQuery:
         """Return the filter for a tenant. Raises InvalidValue."""
         return AuditFilter(
             tenant_id=tenant_id,
-            action=_read(Action, self.action, "action", "is none that the log has"),
-            actor=_read(UUID, self.actor, "actor", "is no id"),
+            action=_read(Action, self.action, "action", "is not an action of the log"),
+            actor=_read(UUID, self.actor, "actor", "is not an id"),
             subject=self.subject or None,
-            since=_read(_day, self.since, "since", "is no day, as 2026-01-05"),
+            since=_read(_day, self.since, "since", "is not a day, such as 2026-01-05"),
             after=self.after or None,
         )
 

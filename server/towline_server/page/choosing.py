@@ -147,7 +147,7 @@ def settling(party: ExplainedParty, form: FormData) -> Choice:
     if how == "content":
         return Choice(content=_edited(party, text_of(form, "content")))
     if how != "each" or not choice_names(party):
-        raise InvalidValue(field="choice", problem="is missing: choose how to settle the conflict")
+        raise InvalidValue(field="choice", problem="is missing: choose how to resolve the conflict")
     sides = [_side(form, name, number) for number, name in enumerate(choice_names(party), 1)]
     if party.open.fields:
         named = zip(party.open.fields, sides, strict=True)
@@ -218,7 +218,7 @@ def _edited(party: ExplainedParty, text: str) -> bytes:
         try:
             form.parse(content)
         except (NotParsed, TooDeep) as error:
-            problem = f"is no {form.name.upper()} any more: {error}"
+            problem = f"is no longer valid {form.name.upper()}: {error}"
             raise InvalidValue(field="merged content", problem=problem) from None
         break
     return content

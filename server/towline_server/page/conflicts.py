@@ -171,7 +171,7 @@ def choose(
     else:
         seen = dict(text.rpartition(":")[::2] for text in texts_of(form, "id"))
         if not seen:
-            problem = "No asset is selected: check some first."
+            problem = "No assets are selected; select some first."
             return _list(visitor, project, wanted, found, problem=problem)
         listed = [each for each in listed if each.asset_id in seen]
         moved = {each.asset_id: each.state for each in listed} != seen

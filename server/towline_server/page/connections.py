@@ -42,17 +42,17 @@ _LABELS = {
     "url": "Address",
     "credential.username": "User name",
     "credential.password": "Password or token",
-    "webhook_secret": "Secret of the host's push webhooks",
+    "webhook_secret": "Push webhook secret",
 }
 _HINTS = {
-    "name": "For people; the address by default.",
+    "name": "The name to show; the address by default.",
     "credential.username": "A token needs none.",
-    "webhook_secret": "16 characters or more; then a push starts a pull.",
+    "webhook_secret": "At least 16 characters. With a secret, pushes start pulls.",
 }
 _STORED = {
-    "credential.password": "Empty: what is stored stays.",
-    "webhook_secret": "Empty: what is stored stays.",
-    "url": "At another scheme, host or port the stored secrets are forgotten.",
+    "credential.password": "Leave empty to leave it unchanged.",
+    "webhook_secret": "Leave empty to leave it unchanged.",
+    "url": "Changing the scheme, host or port deletes the stored secrets.",
 }
 
 ProviderQuery = Annotated[str, Query(pattern=f"^(?:{'|'.join(PROVIDERS)})?$")]
@@ -134,7 +134,7 @@ def ask_to_delete(visitor: SignedIn, connection_id: UUID) -> Response:
         "confirm.html",
         question="Delete the connection?",
         subject=connection.name,
-        consequence="Its stored secrets are deleted with it. What it leads to stays as it is.",
+        consequence="Its stored secrets are deleted too. The repository or source is not changed.",
         answer="Delete it",
         back=f"/ui/connections/{connection_id}",
     )
@@ -223,7 +223,7 @@ def _change(body: _Body, *, forgotten: list[str]) -> api.ConnectionChange:
     for name in ("credential", "webhook_secret"):
         value = getattr(body, name)
         if value is not None and name in forgotten:
-            raise InvalidValue(field=name, problem="is given and to be forgotten: do one of both")
+            raise InvalidValue(field=name, problem="cannot be set and deleted at once")
         if value is not None or name in forgotten:
             made[name] = value
     return api.ConnectionChange.model_construct(_fields_set=set(made), **made)

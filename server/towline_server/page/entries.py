@@ -25,14 +25,14 @@ RULES: Mapping[int, str] = MappingProxyType(
         4: "It was changed here only.",
         5: "It was deleted here only.",
         6: "It exists here only, and was never in the repository.",
-        7: "Both sides changed it alike.",
-        8: "Both sides changed the same of it.",
-        9: "Both sides changed it, each something else: the changes merge.",
+        7: "Both sides changed it in the same way.",
+        8: "Both sides changed the same part of it.",
+        9: "Both sides changed different parts of it: the changes merge.",
         10: "Both sides added another asset at this path.",
         11: "It was changed here, and the repository deleted it.",
         12: "It was deleted here, and the repository changed it.",
         13: "Another asset would be at the same path.",
-        14: "The repository has it, but it is no asset of the project.",
+        14: "The repository has it, but it is not an asset of the project.",
     }
 )
 """What each rule of docs/semantics.md means."""

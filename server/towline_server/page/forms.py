@@ -148,7 +148,7 @@ def submitted(
     except CallerError as error:
         problems = {TOP: str(error)}
     except IdempotentRequestRunning:
-        problems = {TOP: "It was sent before, and has no answer yet: send it again in a moment."}
+        problems = {TOP: "The form is already being processed; try again in a moment."}
     sent = text_of(form, "once") or new_token()
     return again(ShownForm(fields=fields, values=visible, problems=problems, once=sent))
 
@@ -313,4 +313,4 @@ def read_json(text: str, field: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidValue(field=field, problem=f"is no JSON: {error}") from None
+        raise InvalidValue(field=field, problem=f"is not valid JSON: {error}") from None

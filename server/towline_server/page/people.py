@@ -34,8 +34,8 @@ _LABELS = {
     "days": "Days until it expires",
 }
 _HINTS = {
-    "tenant_role": "Roles on single projects are given afterwards.",
-    "days": "Without a number it never expires.",
+    "tenant_role": "You can give roles on single projects later.",
+    "days": "Leave empty for a key that never expires.",
     "password": "12 characters or more.",
     "name": "",
 }
@@ -45,10 +45,13 @@ SERVICE_ACCOUNT = fields_of(
     admin.ServiceAccountBody,
     without=["subject"],
     labels=_LABELS,
-    hints={**_HINTS, "login.email": "To sign in; without it, it comes with tokens."},
+    hints={
+        **_HINTS,
+        "login.email": "For signing in; without an email, it authenticates with tokens.",
+    },
 )
 KEY = fields_of(
-    admin.KeyBody, labels=_LABELS, hints={**_HINTS, "name": "What it is for, and who has it."}
+    admin.KeyBody, labels=_LABELS, hints={**_HINTS, "name": "What the key is for, and who has it."}
 )
 PASSWORD = fields_of(admin.PasswordBody, hints=_HINTS)
 
@@ -146,7 +149,7 @@ def new_key(visitor: SignedIn) -> Response:
 
 @router.post("/keys/new")
 def create_key(visitor: SignedIn, form: Sent) -> Response:
-    """Make an API key, and show it in the answer to this form alone."""
+    """Create an API key, and show it in the answer to this form alone."""
     visitor.administer_tenant()
     context = _admin(visitor)
 
@@ -275,7 +278,7 @@ def _person_form(visitor: Visitor, kind: AccountKind, filled: ShownForm) -> Resp
 def _key_form(visitor: Visitor, filled: ShownForm) -> Response:
     return visitor.page(
         "form.html",
-        title="Make an API key",
+        title="Create an API key",
         back="/ui/keys",
         back_label="All API keys",
         action="/ui/keys/new",

@@ -36,8 +36,8 @@ _OWN = "own"
 _LABELS = {
     "path": "Path",
     "hidden": "Names that begin with a dot can be assets",
-    "names": "Names that differ in case alone",
-    "on_conflict": "Where both sides changed the same",
+    "names": "Names that differ only in case",
+    "on_conflict": "On conflict",
     "content_merge": "Merge inside an asset",
     "renames": "Renames in the repository",
     "binding.connection_id": "Connection",
@@ -46,12 +46,12 @@ _LABELS = {
 }
 _HINTS = {
     "path": "organisation/space/project; the first is the tenant's name.",
-    "names": "insensitive: such names are one, as on Windows and macOS.",
-    "on_conflict": "refuse: nothing is pulled; skip: the rest is; theirs and ours take a side.",
-    "content_merge": "auto: by structure, else by lines.",
-    "renames": "similar: with edits too, as git finds them; exact: of equal content alone.",
+    "names": "insensitive: such names are the same, as on Windows and macOS.",
+    "on_conflict": "refuse: pull nothing; skip: pull the rest; theirs, ours: take that side.",
+    "content_merge": "auto: by structure if possible, else by lines.",
+    "renames": "similar: also with edits, as git detects them; exact: only with equal content.",
     "binding.ref": "heads/NAME or tags/NAME.",
-    "binding.scope": "Empty: all of it.",
+    "binding.scope": "Leave empty to use the whole repository.",
 }
 _BY_HAND = ("kinds", "binding.connection_id")
 _ASKED = fields_of(api.ProjectBody, without=_BY_HAND, labels=_LABELS, hints=_HINTS)
@@ -134,7 +134,7 @@ def delete_project(visitor: SignedIn, form: Sent, project_id: UUID) -> Response:
     """Delete a project, whose path was typed."""
     project = visitor.project(project_id, Role.ADMIN)
     if text_of(form, "path").strip().removeprefix("/") != project.path:
-        return _deletion(visitor, project, problem="That is not its path: nothing was deleted.")
+        return _deletion(visitor, project, problem="The path does not match; nothing was deleted.")
     api.delete_project(visitor, project)
     return go("/")
 
@@ -185,7 +185,7 @@ def _fields(visitor: Visitor, project: Project | None = None) -> tuple[FormField
     presets = [(name, name.partition(":")[2]) for name in api.PRESETS]
     kinds = FormField(
         name="kinds",
-        label="What is an asset",
+        label="Which files are assets",
         hint="A preset names the kinds of a product's files.",
         widget="select",
         options=(("every", "every file"), *presets, (_OWN, "as written below")),

@@ -26,7 +26,7 @@ def request_of(form: FormData, mode: RunMode) -> RunRequest:
     selected = text_of(form, "only") == "selected"
     ids = frozenset(AssetId.parse(each) for each in texts_of(form, "id")) if selected else ()
     if selected and not ids:
-        raise InvalidValue(field="selected assets", problem="are none: check some first")
+        raise InvalidValue(field="selected assets", problem="are none; select some first")
     return RunRequest(
         mode=mode,
         only=Selection(ids=frozenset(ids)),
@@ -41,4 +41,4 @@ def chosen(form: FormData, name: str, choices: type[Choice]) -> Choice | None:
     try:
         return choices(text) if text else None
     except ValueError:
-        raise InvalidValue(field=name, problem=f"{text[:40]!r} is no choice") from None
+        raise InvalidValue(field=name, problem=f"{text[:40]!r} is not a choice") from None

@@ -25,20 +25,20 @@ router = APIRouter(prefix="/ui/projects/{project_id}/schedules")
 _LABELS = {
     "cron": "Cron line",
     "timezone": "Time zone of the cron line",
-    "every_seconds": "Or every so many seconds",
-    "enabled": "Request runs",
-    "mode": "What a run does",
+    "every_seconds": "Or interval in seconds",
+    "enabled": "Enabled",
+    "mode": "Mode of the runs",
     "kind": "Kind to pull",
-    "on_conflict": "Where both sides changed the same",
-    "allow_empty": "Pull a repository that has no asset any more",
-    "backend": "What executes it",
+    "on_conflict": "On conflict",
+    "allow_empty": "Allow a repository without assets",
+    "backend": "Executed by",
 }
 _HINTS = {
     "cron": "Minute, hour, day of the month, month, weekday: 0 4 * * 1-5 is at 4:00 on workdays.",
     "timezone": "Such as Europe/Berlin.",
     "enabled": "Unchecked: the schedule is paused.",
-    "kind": "None: all of the project's.",
-    "on_conflict": "None: as the project's settings have it.",
+    "kind": "None: all kinds of the project.",
+    "on_conflict": "None: the project's setting.",
 }
 _FIELDS = fields_of(api.ScheduleBody, labels=_LABELS, hints=_HINTS)
 
@@ -88,7 +88,7 @@ def show_schedule(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Res
 
 @router.post("/{schedule_id}")
 def change_schedule(visitor: SignedIn, form: Sent, project_id: UUID, schedule_id: UUID) -> Response:
-    """Change a schedule."""
+    """Edit a schedule."""
     project = visitor.project(project_id, Role.WRITER)
     schedule = _found(visitor, project, schedule_id)
 
@@ -124,7 +124,7 @@ def ask_to_delete(visitor: SignedIn, project_id: UUID, schedule_id: UUID) -> Res
         project=project,
         question="Delete the schedule?",
         subject=cron if rhythm.cron else f"every {rhythm.every_seconds} s",
-        consequence="It requests no more runs; those that it requested stay.",
+        consequence="It requests no more runs. Runs that it has requested are not deleted.",
         answer="Delete it",
         back=_address(project),
     )
@@ -198,7 +198,7 @@ def _form_page(
     return visitor.page(
         "form.html",
         project=project,
-        title="Add a schedule" if is_new else "Change a schedule",
+        title="Add a schedule" if is_new else "Edit a schedule",
         back=at,
         back_label="All schedules",
         action=f"{at}/new" if schedule is None else f"{at}/{schedule.id}",

@@ -147,4 +147,4 @@ def shown(
 def _problem(error: TowlineError) -> str:
     if isinstance(error, TooManyRequests):
         return f"Too many wrong passwords lately. Try again in {error.retry_after} s."
-    return "No account has this email and password, and no one has this key."
+    return "The email, the password or the key is not valid."

@@ -25,13 +25,13 @@ _FIELDS = (
     *fields_of(
         api.WebhookBody,
         without=["event_types", "project_id"],
-        labels={"url": "Address", "enabled": "Send to it"},
+        labels={"url": "Address", "enabled": "Enabled"},
         hints={"url": "https, without a user, a password or a fragment."},
     ),
     FormField(
         name="project",
         label="Project",
-        hint="The only one to hear of, as org/space/project; empty: every project.",
+        hint="Only send events of this project (org/space/project); leave empty for all projects.",
         is_asked_by_page=True,
     ),
 )
@@ -84,7 +84,7 @@ def show_settings(visitor: SignedIn, webhook_id: UUID) -> Response:
 
 @router.post("/{webhook_id}/settings")
 def change_webhook(visitor: SignedIn, form: Sent, webhook_id: UUID) -> Response:
-    """Change a webhook; enabled again, it is sent what waits for it."""
+    """Edit a webhook; enabled again, it is sent what waits for it."""
     webhook = visitor.webhook(webhook_id)
 
     def save(body: api.WebhookBody) -> Response:
@@ -103,7 +103,7 @@ def ask_to_delete(visitor: SignedIn, webhook_id: UUID) -> Response:
         "confirm.html",
         question="Delete the webhook?",
         subject=webhook.url,
-        consequence="What waits for it is deleted with it, and it receives nothing more.",
+        consequence="Messages that wait for it are deleted, and it receives nothing more.",
         answer="Delete it",
         back=f"/ui/webhooks/{webhook_id}/settings",
     )
@@ -124,7 +124,7 @@ def ask_to_rotate(visitor: SignedIn, webhook_id: UUID) -> Response:
         "confirm.html",
         question="Give the webhook a new secret?",
         subject=webhook.url,
-        consequence="The one that it has signs its messages for a day more, beside the new one.",
+        consequence="For one more day, messages are signed with both the old and the new secret.",
         answer="New secret",
         back=f"/ui/webhooks/{webhook_id}/settings",
     )
@@ -197,7 +197,7 @@ def _form_page(
     at = "/ui/webhooks/new" if webhook is None else f"/ui/webhooks/{webhook.id}/settings"
     return visitor.page(
         "webhook_form.html",
-        title="Add a webhook" if webhook is None else "Change a webhook",
+        title="Add a webhook" if webhook is None else "Edit a webhook",
         back="/ui/webhooks",
         back_label="All webhooks",
         action=at,
@@ -214,7 +214,7 @@ def _secret_page(visitor: Visitor, made: api.WebhookWithSecret) -> Response:
     return visitor.page(
         "secret.html",
         title="The secret of a webhook",
-        about=f"What is sent to {made.url} is signed with it.",
+        about=f"Messages to {made.url} are signed with it.",
         secret=made.secret,
         next=f"/ui/webhooks/{made.id}",
         next_label="To the webhook",

@@ -251,7 +251,7 @@ class Connections:
     def _store_credential(self, row: ConnectionRow, credential: Credential) -> None:
         url = _url(row)
         if not url.takes_credential:
-            raise InvalidValue(field="credential", problem=f"{url.scheme} takes none here")
+            raise InvalidValue(field="credential", problem=f"{url.scheme} must have none here")
         origin = origin_text(url.origin)
         plain = json.dumps([credential.username, credential.password])
         row.credential = self._sealer.seal(plain, _purpose(row.id, origin))

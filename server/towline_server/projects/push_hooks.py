@@ -187,7 +187,9 @@ class HookForm:
         try:
             return tuple(self.refs(body.members()))
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-            raise InvalidValue(field="body", problem="is no push of this host, as JSON") from None
+            raise InvalidValue(
+                field="body", problem="is not a push of this host, as JSON"
+            ) from None
 
 
 # --- signatures -------------------------------------------------------------------------------

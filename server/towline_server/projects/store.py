@@ -50,7 +50,7 @@ class AssetChanged(MovedError, code="asset_changed"):
     def message(self) -> str:
         """What is there instead."""
         if self.found is None:
-            return f"nothing is at {self.path!r} (any more); read it again"
+            return f"there is no asset at {self.path!r} now; read it again"
         return f"{self.path!r} is {self.found} now; read it again"
 
 

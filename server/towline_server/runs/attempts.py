@@ -115,7 +115,7 @@ def check_readable(backend: BackendName, provider: Provider) -> None:
         InvalidValue: the backend is external, and the provider is no Git host.
     """
     if backend is BackendName.EXTERNAL and not provider.is_git:
-        problem = f"an external executor reads Git repositories alone, and no {provider}"
+        problem = f"an external executor can only pull Git repositories, not {provider}"
         raise InvalidValue(field="backend", problem=problem)
 
 

@@ -108,11 +108,13 @@ class RunRequest:
 
     def __post_init__(self) -> None:
         if self.window is not None and (self.revision or self.checkout) is not None:
-            raise InvalidValue(field="window", problem="takes no revision or checkout beside it")
+            raise InvalidValue(
+                field="window", problem="cannot be used with a revision or a checkout"
+            )
         if self.kind is not None and not self.only.is_all:
-            raise InvalidValue(field="only", problem="a run of one kind takes no selection")
+            raise InvalidValue(field="only", problem="a run of one kind cannot have a selection")
         if self.reset and self.resolutions.named():
-            raise InvalidValue(field="reset", problem="takes no resolutions beside it")
+            raise InvalidValue(field="reset", problem="cannot be used with resolutions")
 
     @property
     def selection(self) -> Selection:

@@ -231,7 +231,7 @@ class ExternalWork:
         made = load_plan(plan)
         store = SqlStore(self._database, run.project_id)
         if made.kind is not PlanKind.PULL or made.project != store.project:
-            raise InvalidPlan(problem="it is no pull of this run's project")
+            raise InvalidPlan(problem="it is not a pull of this run's project")
         check_kinds(made, store.kinds)
         if (target := made.revision if window is None else window.tip) is not None:
             self._leases.set_target(lease, target, None)

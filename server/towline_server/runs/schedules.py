@@ -166,7 +166,7 @@ def _cron_problem(line: str) -> str | None:
     if fields != 5:
         return f"has {fields} fields; it needs five: minute, hour, day, month and weekday"
     if not croniter.is_valid(line):
-        return f"{line[:80]!r} is no cron line"
+        return f"{line[:80]!r} is not a cron line"
     try:
         croniter(line, _SOME_TIME).get_next()
     except CroniterBadDateError:
@@ -178,7 +178,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        problem = f"{name[:80]!r} is no time zone"
+        problem = f"{name[:80]!r} is not a time zone"
         raise InvalidValue(field="schedule.timezone", problem=problem) from None
 
 

@@ -192,7 +192,7 @@ class HttpApiConfig(SourceConfig):
         if self.paging in ("next_url", "cursor") and self.format == "ndjson":
             raise ValueError(f"paging {self.paging} needs the format json")
         if self.content_field and self.content_url_field:
-            raise ValueError("content_field and content_url_field exclude each other")
+            raise ValueError("content_field and content_url_field cannot be used together")
         return self
 
 
@@ -210,7 +210,7 @@ class S3Config(_Files):
     @classmethod
     def address_problem(cls, url: RemoteUrl) -> str | None:
         """Return what an address lacks."""
-        return None if url.path.strip("/") else "names no bucket: https://host/bucket/prefix"
+        return None if url.path.strip("/") else "has no bucket: https://host/bucket/prefix"
 
 
 class PostgresConfig(SourceConfig):
@@ -260,7 +260,7 @@ class PostgresConfig(SourceConfig):
         """Return what an address lacks."""
         database = url.path.strip("/")
         is_one = database and "/" not in database
-        return None if is_one else "names no database: postgresql://host/database"
+        return None if is_one else "has no database: postgresql://host/database"
 
 
 class SftpConfig(_Files):

@@ -122,7 +122,7 @@ class HttpApi:
         if value in (None, _MISSING, ""):
             return None
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise self._malformed(f"at {self.config.next_field} of its list is no text")
+            raise self._malformed(f"at {self.config.next_field} of its list is not text")
         if self.config.paging == "cursor":
             cursor = {self.config.cursor_parameter: str(value)}
             return str(httpx2.URL(address).copy_merge_params(cursor))
@@ -130,7 +130,7 @@ class HttpApi:
 
     def _entry(self, item: Any, what: str) -> SourceFile:
         if not isinstance(item, dict):
-            raise self._malformed(f"{what} is no JSON object")
+            raise self._malformed(f"{what} is not a JSON object")
         config = self.config
         key = _value(item, config.id_field, what)
         entry = SourceFile(path=f"{key}{config.extension}", version="")
@@ -146,7 +146,7 @@ class HttpApi:
         try:
             content = value.encode() if isinstance(value, str) else document(value)
         except (UnicodeEncodeError, RecursionError):
-            raise InvalidTree(problems=(f"{what} is no text, or nested too deeply",)) from None
+            raise InvalidTree(problems=(f"{what} is not text, or nested too deeply",)) from None
         return entry._replace(content=content)
 
     # --- requests -----------------------------------------------------------------------------

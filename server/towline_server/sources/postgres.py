@@ -39,8 +39,8 @@ _BY_STATE: Mapping[str, tuple[type[RemoteError], str]] = {
     "42501": (PermissionDenied, "the user may not read the table"),
     "57014": (RemoteTimeout, SILENT),
     "57": (RemoteUnavailable, "it is shutting down"),
-    "53": (RemoteUnavailable, "it has no resources left"),
-    "08": (RemoteUnavailable, "the connection was cut"),
+    "53": (RemoteUnavailable, "it is out of resources"),
+    "08": (RemoteUnavailable, "the connection was lost"),
 }
 """By SQLSTATE, or the class that it begins with."""
 
@@ -192,7 +192,7 @@ def _path(key: tuple[Any, ...], extension: str) -> str:
     names = [str(value) for value in key]
     for name in names:
         if "/" in name:
-            raise InvalidTree(problems=(f"the key {name!r} has a slash, and can name no file",))
+            raise InvalidTree(problems=(f"the key {name!r} has a slash, so it cannot name a file",))
     return "/".join(names) + extension
 
 
@@ -228,10 +228,10 @@ def _failure(request: FetchRequest, error: BaseException | None) -> RemoteError:
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return request.error(RemoteTimeout, SILENT)
     if any(each in text for each in _WRONG_PASSWORD):
-        detail = "it wants another credential, or another way to log in"
+        detail = "it requires another credential, or another way to log in"
         return AuthenticationFailed(url=request.url.address, detail=detail, refused=True)
     if "certificate" in text or "SSL" in text:
         return request.error(RemoteUnavailable, "no trusted connection: see `tls`, and its CA")
     if isinstance(error, psycopg.DataError):
         return request.error(RemoteRefused, "it has a value that cannot be read")
-    return request.error(RemoteUnavailable, "it cannot be reached, or the connection was cut")
+    return request.error(RemoteUnavailable, "it cannot be reached, or the connection was lost")

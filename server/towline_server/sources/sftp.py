@@ -75,7 +75,7 @@ def _greet(transport: paramiko.Transport, config: SftpConfig, request: FetchRequ
 
 
 def _other_key(request: FetchRequest) -> RemoteRefused:
-    detail = "its host key is not the one of the connection: someone may be intercepting it"
+    detail = "its host key differs from the connection's: someone may be intercepting it"
     return request.error(RemoteRefused, detail)
 
 

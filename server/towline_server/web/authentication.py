@@ -204,7 +204,7 @@ def refuse_other_sites(request: Request) -> None:
     origin = request.headers.get("origin")
     foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if foreign or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise Forbidden(problem="a cookie is not taken from another site's page")
+        raise Forbidden(problem="a cookie is not accepted from another site's page")
 
 
 def _scheme_of(form: Form) -> str:

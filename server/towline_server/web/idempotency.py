@@ -301,7 +301,7 @@ async def _keyed(request: Request, forms: frozenset[Form]) -> KeyedRequest:
     caller = await run_in_threadpool(authenticate, request, forms)
     if caller.kind is PrincipalKind.OPERATOR:
         # Answers are stored with the identity that they are for, and this is none.
-        raise InvalidValue(field=HEADER, problem="is not taken with the operator's token")
+        raise InvalidValue(field=HEADER, problem="cannot be used with the operator's token")
     content_type = request.headers.get("content-type", "").encode()
     digest = hashlib.sha256(content_type + b"\0" + await request.body()).hexdigest()
     route = f"{request.method} {request.url.path}?{request.url.query}"

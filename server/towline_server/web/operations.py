@@ -87,7 +87,7 @@ def _authorise(request: Request, services: Services) -> None:
     given = request.headers.get("authorization", "")
     if not may_read(given, token, is_local=is_loopback(address_of(request.scope))):
         raise Unauthenticated(
-            problem="metrics are for the holder of metrics_token, or for loopback without one",
+            problem="metrics require metrics_token, or a loopback address if none is set",
             challenges=(CHALLENGE,),
         )
 

@@ -227,7 +227,7 @@ async def known_query(request: Request) -> None:
     unknown = [name for name in request.query_params if name not in taken]
     if unknown:
         words = f"it takes {', '.join(sorted(taken))}" if taken else "it takes none"
-        msg = f"is no parameter of this operation; {words}"
+        msg = f"is not a parameter of this operation; {words}"
         raise RequestValidationError(
             [{"loc": ("query", name), "msg": msg, "type": "extra_forbidden"} for name in unknown]
         )

@@ -228,7 +228,7 @@ def test_a_lost_sync_waits_to_be_tried_again(
         runner.lose()
         waiting = _get(queueing_api, key, asked["id"])
         assert (waiting["status"], waiting["attempt"]) == ("pending_retry", 1)
-        assert waiting["error"] == "the executor stopped answering"
+        assert waiting["error"] == "the executor stopped responding"
         assert waiting["completed_at"] is None
         assert waiting["batch_id"] == asked["batch_id"]
         # One sync, whatever was tried.
@@ -290,7 +290,7 @@ def test_a_sync_that_is_tried_again_shows_its_last_attempt(
         runner.lose()
         lost = _get(queueing_api, key, asked)
     assert (lost["status"], lost["attempt"]) == ("pending_retry", 2)
-    assert lost["error"] == "the executor stopped answering" != failed["error"]
+    assert lost["error"] == "the executor stopped responding" != failed["error"]
     runner.work()
     ended = _get(queueing_api, key, again.id)
     assert (ended["status"], ended["attempt"], ended["error"]) == ("complete", 3, None)

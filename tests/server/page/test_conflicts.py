@@ -170,7 +170,7 @@ def test_a_pull_makes_what_the_preview_showed(settling: Settling):
 
 def test_an_edited_content_must_be_of_the_assets_format(settling: Settling):
     bad = settling.preview("rules/a.json", 400, how="content", content="{")
-    assert "is no JSON any more" in bad.text
+    assert "is no longer valid JSON" in bad.text
     assert f"{settling.at}/keep" not in bad.actions
     settling.settle("rules/a.json", how="content", content='{\r\n"x": 9}')
     settling.settle("rules/t.txt", how="theirs")
@@ -184,7 +184,7 @@ def test_a_conflict_that_moved_meanwhile_is_not_settled(settling: Settling):
     settling.push("rules/t.txt", b"again\n")
     settling.fetch()
     refused = settling.site.send(seen, f"{settling.at}/keep", 409)
-    assert "theirs is another content now" in refused.text
+    assert "theirs has changed" in refused.text
     assert settling.saved == []
 
 
@@ -210,7 +210,7 @@ def test_the_selected_assets_take_a_side(settling: Settling):
     page = settling.site.get(settling.at)
     [box] = [each for each in boxes(page) if each.startswith(settling.id_of("rules/a.json"))]
     none = settling.site.send(page, f"{settling.at}/choose", 400, side="ours")
-    assert "check some first" in none.text
+    assert "select some first" in none.text
     settling.site.send(page, f"{settling.at}/choose", side="ours", id=[box])
     assert settling.saved == ["rules/a.json"]
 
@@ -303,7 +303,7 @@ def test_a_content_that_no_page_shows_is_settled_by_a_side(
 ):
     empty.begin({"rules/x.bin": b"\0"}, {"rules/x.bin": b"\0ours"}, {"rules/x.bin": theirs})
     shown = empty.settle("rules/x.bin", how="theirs")
-    assert f"A content of {size} bytes, which is not shown here." in shown.text
+    assert f"Content of {size} bytes, which is not shown here." in shown.text
     empty.pull()
     assert empty.content("rules/x.bin") == theirs
 
@@ -312,7 +312,7 @@ def test_a_content_that_is_not_at_hand_has_no_size(empty: Settling):
     large = b"x" * (5 << 20)
     empty.begin({"rules/x.bin": b"\0"}, {"rules/x.bin": b"\0ours"}, {"rules/x.bin": large})
     shown = empty.preview("rules/x.bin", how="theirs")
-    assert "A content, which is not shown here." in shown.text
+    assert "Content, which is not shown here." in shown.text
 
 
 def test_of_many_places_the_first_are_chosen_one_by_one_and_the_rest_together(empty: Settling):
@@ -358,7 +358,7 @@ def test_a_history_that_cannot_be_read_leaves_out_who_changed_it(
         raise InvalidTree(problems=("a commit is malformed",))
 
     monkeypatch.setattr(GitRemote, "last_change", malformed)
-    assert "theirs is that of" in settling.page("rules/t.txt").text
+    assert "theirs is from" in settling.page("rules/t.txt").text
 
 
 def test_who_was_signed_out_meanwhile_loses_no_choice_that_was_saved(settling: Settling):
@@ -432,7 +432,7 @@ def test_what_another_person_chose_meanwhile_is_not_overwritten(settling: Settli
     settling.settle("rules/t.txt", how="ours")
     settling.site.send(page, f"{settling.at}/choose", 409, scope="all", side="theirs")
     refused = settling.site.send(shown, f"{settling.at}/keep", 409)
-    assert "the choice that is saved for it" in refused.text
+    assert "its saved choice" in refused.text
     [saved] = settling.conflicts.saved
     assert saved.side is Side.OURS
 
@@ -449,7 +449,7 @@ def test_a_rename_is_previewed_and_one_that_moved_again_is_not_saved(empty: Sett
 
 def test_an_empty_content_that_comes_back_is_named(empty: Settling):
     empty.begin({"rules/h.txt": b"before\n"}, {"rules/h.txt": None}, {"rules/h.txt": b""})
-    assert "It is there again, and empty." in empty.preview("rules/h.txt", how="theirs").text
+    assert "The asset is restored, and is empty." in empty.preview("rules/h.txt", how="theirs").text
 
 
 def test_a_page_behind_a_form_leads_back_to_the_list(settling: Settling):

@@ -101,11 +101,11 @@ def test_who_the_provider_vouches_for_is_signed_in(sign_in: SignIn):
 @pytest.mark.parametrize(
     ("claims", "problem"),
     [
-        ({"email": EMAIL}, "verified no email"),
-        ({"email": EMAIL, "email_verified": False}, "verified no email"),
-        ({"email": EMAIL, "email_verified": "true"}, "verified no email"),
+        ({"email": EMAIL}, "not verified an email"),
+        ({"email": EMAIL, "email_verified": False}, "not verified an email"),
+        ({"email": EMAIL, "email_verified": "true"}, "not verified an email"),
         ({"email": "other@demo.example", "email_verified": True}, "no account here"),
-        ({}, "verified no email"),
+        ({}, "not verified an email"),
     ],
 )
 def test_who_it_does_not_vouch_for_is_not(sign_in: SignIn, claims: Mapping[str, Any], problem: str):
@@ -132,7 +132,7 @@ def test_a_code_counts_once(sign_in: SignIn):
     sign_in.answered(sign_in.client.get(back), 303)
     sign_in.client.cookies.clear()
     sign_in.client.cookies.update(cookies)
-    assert "refused by its provider" in sign_in.answered(sign_in.client.get(back), 401).text
+    assert "provider refused the sign-in" in sign_in.answered(sign_in.client.get(back), 401).text
 
 
 def test_only_pages_of_this_server_follow(sign_in: SignIn):

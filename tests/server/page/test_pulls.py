@@ -61,7 +61,7 @@ def test_a_plan_with_open_conflicts_cannot_be_applied(site: PageClient):
     _edited(site)
     plan = site.post(f"{site.url}/plans").headers["location"]
     page = site.get(plan)
-    assert "Conflicts are left" in page.text
+    assert "unresolved conflicts" in page.text
     assert f"{plan}/apply" not in page.actions
     assert site.post(f"{plan}/apply").status_code == 409
     site.send(page, f"{plan}/delete")
@@ -83,7 +83,7 @@ def test_selected_assets_are_pulled_and_a_dry_run_changes_nothing(site: PageClie
     found = site.tenant.contents(site.project)
     assert (found["rules/b"], "rules/new" in found) == (b"two\n", False)
     none = site.post(f"{site.url}/runs", {"only": "selected"})
-    assert (none.status_code, "check some first" in none.text) == (400, True)
+    assert (none.status_code, "select some first" in none.text) == (400, True)
 
 
 def test_a_run_that_conflicts_explains_it_and_is_retried(site: PageClient):
@@ -116,7 +116,7 @@ def test_a_stream_ends_with_the_report(site: PageClient):
         events = "".join(answer.iter_text()).split("\n\n")
     names = [event.partition("\n")[0] for event in events if event]
     assert names[-2:] == ["event: run", "event: ended"]
-    assert "Both sides changed the same of it. Left in conflict." in events[-3]
+    assert "Both sides changed the same part of it. Left in conflict." in events[-3]
 
 
 def test_a_pull_is_undone_after_a_look_at_what_that_does(site: PageClient):

@@ -92,7 +92,7 @@ def test_a_schedule_of_a_sync_has_no_buttons(site: PageClient):
     page = site.get(f"{site.url}/schedules")
     assert not [each for each in (*page.actions, *page.links) if str(schedule_id) in each]
     for address in (at, f"{at}/delete"):
-        assert "a sync has this schedule" in site.get(address, 409).text
+        assert "this schedule belongs to a sync" in site.get(address, 409).text
     for action in ("delete", "pause"):
         assert site.post(f"{at}/{action}").status_code == 409
     assert schedules(site)[0].enabled

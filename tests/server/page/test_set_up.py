@@ -91,7 +91,7 @@ def test_a_form_that_is_sent_again_before_its_answer_asks_for_patience(
     def sent_again(*given: Any) -> Any:
         monkeypatch.undo()
         again = admin.send(page, "/ui/keys/new", 422, name="deploys")
-        assert "send it again in a moment" in again.text
+        assert "try again in a moment" in again.text
         shown.append(HtmlPage(again.text))
         return create_key(*given)
 
@@ -247,7 +247,7 @@ def test_a_preview_says_why_there_is_none(admin: PageClient):
     values["binding.connection_id"] = str(admin.project.bound.connection_id)
     missing = admin.send(form, "/ui/new-project", 200, **values, **{"binding.ref": "heads/nothing"})
     assert "heads/nothing" in missing.text
-    assert "What would be an asset" in missing.text
+    assert "Preview of the assets" in missing.text
 
 
 def test_more_assets_than_a_pull_takes_are_shown_a_page_at_a_time(admin: PageClient):
@@ -309,7 +309,7 @@ def test_what_is_wrong_with_a_project_is_shown_by_its_field(admin: PageClient):
         sent = admin.send(form, "/ui/new-project", 422, **given, do="create")
         assert HtmlPage(sent.text).inputs[field]["aria-invalid"] == "true", values
     taken = admin.send(form, "/ui/new-project", 422, path=admin.project.path, do="create")
-    assert "there is such a project already" in taken.text
+    assert "this project already exists" in taken.text
 
 
 def test_settings_change_what_was_changed_alone(admin: PageClient):

@@ -290,7 +290,10 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
 @pytest.mark.parametrize("words", [["--backend", "prefect"], [str(UUID(int=1))]])
 def test_a_run_is_named_for_prefect_alone(words, settings_file):
     result = CliRunner().invoke(work, [*words, "--settings", str(settings_file)])
-    assert (result.exit_code, "RUN is for --backend prefect" in result.stderr) == (2, True)
+    assert (result.exit_code, "RUN is required with --backend prefect" in result.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_prefect_is_named_by_the_settings(settings_file):

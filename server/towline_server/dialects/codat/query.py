@@ -67,7 +67,7 @@ class QueryFields:
         if name in self.not_queryable:
             raise InvalidValue(field=where, problem=f"the field {name} is not queryable")
         if name not in self.by_name:
-            raise InvalidValue(field=where, problem=f"there is no field {_shown(name)}")
+            raise InvalidValue(field=where, problem=f"there is no field called {_shown(name)}")
         return self.by_name[name]
 
 
@@ -162,7 +162,7 @@ class _Parser:
         operator = self._operator()
         compare, types = _OPERATORS[operator]
         if field.type not in types:
-            raise _refused(f"{operator} does not go with {name}, which is {field.type}")
+            raise _refused(f"{operator} cannot be used with {name}, which is {field.type}")
         self._skip_blanks()
         raw = self._word(_VALUE, "a value")
         return compare(field.expression, _value(name, field.type, raw))

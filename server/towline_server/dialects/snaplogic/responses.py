@@ -102,16 +102,16 @@ class SpaceAnswer(BaseModel):
 
 
 _DESCRIPTIONS: Mapping[int, str] = {
-    400: "The request does not fit its form, or the project.",
+    400: "The request is malformed, or does not match the project.",
     401: "No valid credential was given.",
     403: "The caller may not do this.",
     404: "There is no such project, or it is someone else's.",
     409: "Conflicts were refused, or the project is busy.",
     429: "Too many requests.",
     500: "The server failed.",
-    502: "The repository cannot be had, or is not fit to be pulled.",
+    502: "The repository cannot be read, or cannot be pulled.",
     503: "The server cannot serve just now.",
-    504: "The run goes on.",
+    504: "The run has not ended yet.",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": description}

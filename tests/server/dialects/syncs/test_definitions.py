@@ -104,7 +104,7 @@ def test_a_slug_is_unique_within_a_tenant(syncs: SyncsClient):
     ]
     assert syncs.create(name="***")["slug"] == "sync"
     [(_, msg)] = syncs.refused(409, "POST", json=syncs.body(slug="daily-rules"))
-    assert msg == "there is such a sync already"
+    assert msg == "this sync already exists"
     assert syncs.refused_fields(slug="Not a slug") == [["body", "slug"]]
 
 
