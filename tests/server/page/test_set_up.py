@@ -204,7 +204,7 @@ def test_a_preview_shows_what_a_pull_then_makes_an_asset(admin: PageClient):
     assert rows(shown.text) == [
         ["flows/a.json", "flow"],
         ["flows/b.json", "flow"],
-        ["notes.md", "no asset: not an asset"],
+        ["notes.md", "ignored: not an asset"],
     ]
     assert "<dt>flow</dt><dd>2</dd>" in shown.text
     assert "1 other file." in page.text
@@ -278,7 +278,7 @@ def test_the_preview_of_other_kinds_has_the_ids_that_a_pull_gives(admin: PageCli
     values: dict[str, Any] = {"kinds": "own", "own_kinds": json.dumps(kinds)}
     shown = admin.send(admin.get(at), at, 200, do="preview", **values).text
     found = {path: (kind, asset_id) for path, kind, asset_id in rows(shown)}
-    assert found["tasks/b.json"] == ("no asset: not an asset", "")
+    assert found["tasks/b.json"] == ("ignored: not an asset", "")
     assert project_at(admin, admin.project.path) == admin.project
     admin.send(admin.get(at), at, 303, do="save", **values)
     admin.services.runs.request(admin.project.id)
