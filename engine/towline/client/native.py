@@ -24,14 +24,14 @@ def list_projects(
 
 
 def create_project(body: models.ProjectBody) -> Request[models.Project]:
-    """Make a project; the caller must administer the tenant."""
+    """Create a project; the caller must administer the tenant."""
     return Request(method="POST", path="/projects", body=body, result=models.Project)
 
 
 def preview_project(body: models.PreviewBody) -> Request[models.Preview]:
-    """What would be an asset of a project; the caller must administer the tenant.
+    """Preview which files would be assets; the caller must administer the tenant.
 
-    The branch is fetched, and nothing is made. More assets than a pull takes are listed too.
+    The branch is fetched, and nothing is created. Assets beyond a pull's limit are listed too.
     """
     return Request(method="POST", path="/projects/preview", body=body, result=models.Preview)
 
@@ -42,14 +42,14 @@ def get_project(project_id: UUID | str) -> Request[models.Project]:
 
 
 def change_project(project_id: UUID | str, body: models.ProjectChange) -> Request[models.Project]:
-    """Change a project; a run of it that is under way starts over, or ends stale."""
+    """Change a project. A run in progress starts over, or ends as stale."""
     return Request(
         method="PATCH", path=f"/projects/{part(project_id)}", body=body, result=models.Project
     )
 
 
 def delete_project(project_id: UUID | str) -> Request[None]:
-    """Delete a project with everything that it has."""
+    """Delete a project and everything in it."""
     return Request(method="DELETE", path=f"/projects/{part(project_id)}")
 
 
@@ -72,7 +72,7 @@ def create_connection(
     | models.PostgresConnectionBody
     | models.SftpConnectionBody,
 ) -> Request[models.Connection]:
-    """Make a connection; a credential in the URL is taken off it and stored."""
+    """Create a connection. A credential in the URL is removed from it and stored."""
     return Request(method="POST", path="/connections", body=body, result=models.Connection)
 
 
@@ -86,7 +86,7 @@ def get_connection(connection_id: UUID | str) -> Request[models.Connection]:
 def change_connection(
     connection_id: UUID | str, body: models.ConnectionChange
 ) -> Request[models.Connection]:
-    """Change a connection. At another scheme, host or port its secrets are forgotten."""
+    """Change a connection. A new scheme, host or port deletes its stored credential."""
     return Request(
         method="PATCH",
         path=f"/connections/{part(connection_id)}",
@@ -184,7 +184,7 @@ def put_asset(
 def move_asset(
     project_id: UUID | str, asset_id: str, body: models.MoveBody, *, if_match: str | None = None
 ) -> Request[models.Asset]:
-    """Rename an asset. It keeps its id if it was ever pulled, else it has its new path's."""
+    """Rename an asset. It keeps its id if it was ever pulled, else the new path gives it one."""
     return Request(
         method="POST",
         path=f"/projects/{part(project_id)}/assets/{part(asset_id)}/move",
@@ -203,7 +203,7 @@ def list_asset_events(
     path: str | None = None,
     since: datetime | None = None,
 ) -> Request[models.AssetEventPage]:
-    """What pulls changed of the kinds whose changes a sync appends (`append_event`)."""
+    """The changes that pulls made to assets of kinds with `append_event`."""
     return Request(
         method="GET",
         path=f"/projects/{part(project_id)}/events",
@@ -234,7 +234,7 @@ def list_plans(
 
 
 def make_plan(project_id: UUID | str, body: models.PlanBody) -> Request[models.Plan]:
-    """Fetch, and plan a pull; nothing of the project changes."""
+    """Fetch, and plan a pull. Nothing in the project changes."""
     return Request(
         method="POST", path=f"/projects/{part(project_id)}/plans", body=body, result=models.Plan
     )
@@ -274,7 +274,7 @@ def get_status(project_id: UUID | str, *, fetch: bool | None = None) -> Request[
 def list_conflicts(
     project_id: UUID | str, *, fetch: bool | None = None
 ) -> Request[models.Conflicts]:
-    """What pulling the revision that was fetched last would leave in conflict."""
+    """The conflicts with the last fetched revision."""
     return Request(
         method="GET",
         path=f"/projects/{part(project_id)}/conflicts",
@@ -306,7 +306,7 @@ def explain_planned_conflict(
 def resolve_conflict(
     project_id: UUID | str, asset_id: str, body: models.ResolutionBody
 ) -> Request[models.Resolution]:
-    """Save how the conflict of one asset is settled, instead of what was saved before."""
+    """Save a resolution for the conflict of one asset, replacing any earlier one."""
     return Request(
         method="PUT",
         path=f"/projects/{part(project_id)}/conflicts/{part(asset_id)}/resolution",
@@ -316,7 +316,7 @@ def resolve_conflict(
 
 
 def unresolve_conflict(project_id: UUID | str, asset_id: str) -> Request[None]:
-    """Clear what was saved for one asset, if anything was; its conflict is open again."""
+    """Delete the saved resolution of one asset, if there is one; its conflict is open again."""
     return Request(
         method="DELETE", path=f"/projects/{part(project_id)}/conflicts/{part(asset_id)}/resolution"
     )
@@ -342,7 +342,7 @@ def get_pull(project_id: UUID | str, number: int) -> Request[models.Pull]:
 
 
 def undo(project_id: UUID | str, body: models.UndoBody | None = None) -> Request[models.Applied]:
-    """Take back a pull. It overwrites no later edit, and is a pull of the log itself."""
+    """Undo a pull. Later edits are not overwritten, and the undo is added to the log."""
     return Request(
         method="POST", path=f"/projects/{part(project_id)}/undo", body=body, result=models.Applied
     )
@@ -392,26 +392,27 @@ def get_run(run_id: UUID | str) -> Request[models.Run]:
 
 
 def read_run_log(run_id: UUID | str) -> Request[list[models.LogLine]]:
-    """What has happened while towline executed the run: at most 201 lines, the middle left out. It is
-    empty where an external executor does.
+    """The log of a run: at most 201 lines, without the middle.
+
+    It is empty if an external executor executes the run.
     """
     return Request(method="GET", path=f"/runs/{part(run_id)}/log", result=list[models.LogLine])
 
 
 def list_attempts(run_id: UUID | str) -> Request[list[models.RunSummary]]:
-    """Every attempt at what a run tries, the first one first."""
+    """Every attempt of a run, oldest first."""
     return Request(
         method="GET", path=f"/runs/{part(run_id)}/attempts", result=list[models.RunSummary]
     )
 
 
 def cancel_run(run_id: UUID | str, body: models.CancelBody | None = None) -> Request[models.Run]:
-    """Ask a run to stop before its commit point; one that has ended stays as it is."""
+    """Cancel a run. It has no effect after the run's commit point."""
     return Request(method="POST", path=f"/runs/{part(run_id)}/cancel", body=body, result=models.Run)
 
 
 def retry_run(run_id: UUID | str, body: models.RetryBody | None = None) -> Request[models.Run]:
-    """A new attempt at what a run that has ended tried."""
+    """Retry a run that has ended."""
     return Request(method="POST", path=f"/runs/{part(run_id)}/retry", body=body, result=models.Run)
 
 
@@ -423,7 +424,7 @@ def follow_run(run_id: UUID | str) -> Request[None]:
 def list_schedules(
     project_id: UUID | str, *, limit: int | None = None, offset: int | None = None
 ) -> Request[models.SchedulePage]:
-    """The schedules of a project, the next first; those of its syncs too."""
+    """The schedules of a project, next due first, including those of its syncs."""
     return Request(
         method="GET",
         path=f"/projects/{part(project_id)}/schedules",
@@ -433,7 +434,7 @@ def list_schedules(
 
 
 def create_schedule(project_id: UUID | str, body: models.ScheduleBody) -> Request[models.Schedule]:
-    """Make a schedule. What it missed while no server ran is one run, as soon as one does."""
+    """Create a schedule. Times missed while no server was up are made up for by one run."""
     return Request(
         method="POST",
         path=f"/projects/{part(project_id)}/schedules",
@@ -454,7 +455,7 @@ def get_schedule(project_id: UUID | str, schedule_id: UUID | str) -> Request[mod
 def change_schedule(
     project_id: UUID | str, schedule_id: UUID | str, body: models.ScheduleChange
 ) -> Request[models.Schedule]:
-    """Change a schedule; with ``enabled`` false it is paused. One of a sync is refused."""
+    """Change a schedule; ``enabled`` false pauses it. A sync's cannot be changed here."""
     return Request(
         method="PATCH",
         path=f"/projects/{part(project_id)}/schedules/{part(schedule_id)}",
@@ -464,7 +465,7 @@ def change_schedule(
 
 
 def delete_schedule(project_id: UUID | str, schedule_id: UUID | str) -> Request[None]:
-    """Delete a schedule; the runs that it requested stay. One of a sync is refused."""
+    """Delete a schedule; its runs stay. A sync's schedule cannot be deleted here."""
     return Request(
         method="DELETE", path=f"/projects/{part(project_id)}/schedules/{part(schedule_id)}"
     )
@@ -483,7 +484,7 @@ def list_webhooks(
 
 
 def create_webhook(body: models.WebhookBody) -> Request[models.WebhookWithSecret]:
-    """Make a webhook; its secret is shown in this answer alone."""
+    """Create a webhook. Its secret is shown only in this answer."""
     return Request(method="POST", path="/webhooks", body=body, result=models.WebhookWithSecret)
 
 
@@ -495,8 +496,8 @@ def get_webhook(webhook_id: UUID | str) -> Request[models.Webhook]:
 def change_webhook(webhook_id: UUID | str, body: models.WebhookChange) -> Request[models.Webhook]:
     """Change a webhook.
 
-    Enabled again, it is sent what waits for it. A null ``event_types`` or ``project_id`` means
-    all; another null is as if left out.
+    When it is enabled again, pending deliveries are sent. A null ``event_types`` or ``project_id``
+    means all; any other null is ignored.
     """
     return Request(
         method="PATCH", path=f"/webhooks/{part(webhook_id)}", body=body, result=models.Webhook
@@ -504,14 +505,15 @@ def change_webhook(webhook_id: UUID | str, body: models.WebhookChange) -> Reques
 
 
 def delete_webhook(webhook_id: UUID | str) -> Request[None]:
-    """Delete a webhook with all that waits for it."""
+    """Delete a webhook and its pending deliveries."""
     return Request(method="DELETE", path=f"/webhooks/{part(webhook_id)}")
 
 
 def rotate_secret(webhook_id: UUID | str) -> Request[models.WebhookWithSecret]:
-    """Give a webhook a new secret, shown in this answer alone.
+    """Replace a webhook's secret.
 
-    For 24 hours its messages are signed with the old one too.
+    The new one is shown only in this answer. For 24 hours, messages are signed with the old secret
+    too.
     """
     return Request(
         method="POST", path=f"/webhooks/{part(webhook_id)}/rotate", result=models.WebhookWithSecret
@@ -519,7 +521,7 @@ def rotate_secret(webhook_id: UUID | str) -> Request[models.WebhookWithSecret]:
 
 
 def ping_webhook(webhook_id: UUID | str) -> Request[models.Delivery]:
-    """Send a webhook a ``ping``, once; its delivery shows whether it was received."""
+    """Send a ``ping`` to a webhook, once; its delivery shows whether it was received."""
     return Request(method="POST", path=f"/webhooks/{part(webhook_id)}/ping", result=models.Delivery)
 
 
@@ -530,7 +532,7 @@ def list_deliveries(
     limit: int | None = None,
     offset: int | None = None,
 ) -> Request[models.DeliveryPage]:
-    """What was and will be sent to a webhook, newest first."""
+    """The deliveries of a webhook, sent and pending, newest first."""
     return Request(
         method="GET",
         path=f"/webhooks/{part(webhook_id)}/deliveries",
@@ -540,7 +542,7 @@ def list_deliveries(
 
 
 def retry_delivery(webhook_id: UUID | str, delivery_id: UUID | str) -> Request[models.Delivery]:
-    """Send a message at once, whatever became of it, under the ``webhook-id`` that it has."""
+    """Send a message again at once, with the same ``webhook-id``."""
     return Request(
         method="POST",
         path=f"/webhooks/{part(webhook_id)}/deliveries/{part(delivery_id)}/retry",
@@ -559,14 +561,14 @@ def heartbeat(body: models.HeartbeatBody) -> Request[models.Lease]:
 
 
 def renew_work(body: models.HeldBody) -> Request[models.Work]:
-    """What planning needs as it is now: for when a plan went stale."""
+    """The current input for planning, for when a plan has become stale."""
     return Request(method="POST", path="/work/renew", body=body, result=models.Work)
 
 
 def complete_work(body: models.CompleteBody) -> Request[models.Run]:
-    """End a run: with its plan, which is applied here, or with why there is none.
+    """End a run with its plan, which towline applies, or with the reason why there is none.
 
-    A plan that went stale (409 ``stale_plan``) may be made again, see ``renew``.
+    If the plan has become stale (409 ``stale_plan``), see ``renew``.
     """
     return Request(method="POST", path="/work/complete", body=body, result=models.Run)
 
@@ -574,7 +576,7 @@ def complete_work(body: models.CompleteBody) -> Request[models.Run]:
 def list_tenants(
     *, limit: int | None = None, offset: int | None = None
 ) -> Request[models.TenantPage]:
-    """Every tenant, by name, for the operator's token; for others the one that they administer."""
+    """The tenants, by name: all for the operator's token, else the caller's own."""
     return Request(
         method="GET",
         path="/admin/tenants",
@@ -584,7 +586,7 @@ def list_tenants(
 
 
 def create_tenant(body: models.TenantBody) -> Request[models.Tenant]:
-    """Make a tenant, with the operator's token."""
+    """Create a tenant; needs the operator's token."""
     return Request(method="POST", path="/admin/tenants", body=body, result=models.Tenant)
 
 
@@ -606,7 +608,7 @@ def list_identities(
 
 
 def create_user(tenant_id: UUID | str, body: models.UserBody) -> Request[models.Identity]:
-    """Make a user."""
+    """Create a user."""
     return Request(
         method="POST",
         path=f"/admin/tenants/{part(tenant_id)}/users",
@@ -618,7 +620,7 @@ def create_user(tenant_id: UUID | str, body: models.UserBody) -> Request[models.
 def create_service_account(
     tenant_id: UUID | str, body: models.ServiceAccountBody
 ) -> Request[models.Identity]:
-    """Make a service account."""
+    """Create a service account."""
     return Request(
         method="POST",
         path=f"/admin/tenants/{part(tenant_id)}/service-accounts",
@@ -628,7 +630,7 @@ def create_service_account(
 
 
 def create_key(tenant_id: UUID | str, body: models.KeyBody) -> Request[models.Key]:
-    """Make an API key, and show it this once."""
+    """Create an API key. It is shown only in this answer."""
     return Request(
         method="POST", path=f"/admin/tenants/{part(tenant_id)}/keys", body=body, result=models.Key
     )
@@ -642,28 +644,28 @@ def get_identity(identity_id: UUID | str) -> Request[models.Identity]:
 
 
 def disable_identity(identity_id: UUID | str) -> Request[models.Identity]:
-    """Refuse an identity from now on; not the last one that administers its tenant."""
+    """Disable an identity. The last administrator of a tenant cannot be disabled."""
     return Request(
         method="POST", path=f"/admin/identities/{part(identity_id)}/disable", result=models.Identity
     )
 
 
 def enable_identity(identity_id: UUID | str) -> Request[models.Identity]:
-    """Take an identity's refusal back."""
+    """Enable an identity again."""
     return Request(
         method="POST", path=f"/admin/identities/{part(identity_id)}/enable", result=models.Identity
     )
 
 
 def set_password(identity_id: UUID | str, body: models.PasswordBody) -> Request[None]:
-    """Give a user or a service account another password, and end their sessions."""
+    """Change the password of a user or a service account, and end their sessions."""
     return Request(method="PUT", path=f"/admin/identities/{part(identity_id)}/password", body=body)
 
 
 def set_tenant_role(identity_id: UUID | str, body: models.RoleBody) -> Request[models.Identity]:
-    """Give an identity a role on the whole tenant, instead of the one it had.
+    """Set an identity's role on the whole tenant.
 
-    The last one that administers the tenant stays its administrator.
+    The last administrator of a tenant must stay one.
     """
     return Request(
         method="PUT",
@@ -674,14 +676,14 @@ def set_tenant_role(identity_id: UUID | str, body: models.RoleBody) -> Request[m
 
 
 def remove_tenant_role(identity_id: UUID | str) -> Request[None]:
-    """Take an identity's role on the whole tenant away; not that of its last administrator."""
+    """Remove an identity's role on the whole tenant, unless it is the last administrator."""
     return Request(method="DELETE", path=f"/admin/identities/{part(identity_id)}/role")
 
 
 def grant_project_role(
     identity_id: UUID | str, project_id: UUID | str, body: models.RoleBody
 ) -> Request[models.Identity]:
-    """Give an identity a role on one project of its tenant, instead of the one it had there."""
+    """Set an identity's role on one project of its tenant."""
     return Request(
         method="PUT",
         path=f"/admin/identities/{part(identity_id)}/projects/{part(project_id)}/role",
@@ -691,7 +693,7 @@ def grant_project_role(
 
 
 def revoke_project_role(identity_id: UUID | str, project_id: UUID | str) -> Request[None]:
-    """Take an identity's role on one project away."""
+    """Remove an identity's role on one project."""
     return Request(
         method="DELETE",
         path=f"/admin/identities/{part(identity_id)}/projects/{part(project_id)}/role",

@@ -216,7 +216,7 @@ class KeyModel(IdentityModel):
 
 @router.get("/tenants")
 def list_tenants(context: Context, window: Window) -> Page[TenantModel]:
-    """Every tenant, by name, for the operator's token; for others the one that they administer."""
+    """The tenants, by name: all for the operator's token, else the caller's own."""
     if not context.is_operator:
         context.administer_tenant()
         return window.slice(TenantModel, [context.tenant(context.caller.tenant_id)])
@@ -227,7 +227,7 @@ def list_tenants(context: Context, window: Window) -> Page[TenantModel]:
 
 @router.post("/tenants", status_code=201, responses=problems(409))
 def create_tenant(context: Context, body: TenantBody, response: Response) -> TenantModel:
-    """Make a tenant, with the operator's token."""
+    """Create a tenant; needs the operator's token."""
     context.only_operator()
     with context.writing() as session:
         made = Tenants(session).create(body.name)
@@ -260,7 +260,7 @@ def list_identities(context: Context, tenant: OfTenant, window: Window) -> Page[
 def create_user(
     context: Context, tenant: OfTenant, body: UserBody, response: Response
 ) -> IdentityModel:
-    """Make a user."""
+    """Create a user."""
     _check_subject(context, body)
     with context.writing() as session:
         made = context.services.identities(session).create_user(
@@ -278,7 +278,7 @@ def create_user(
 def create_service_account(
     context: Context, tenant: OfTenant, body: ServiceAccountBody, response: Response
 ) -> IdentityModel:
-    """Make a service account."""
+    """Create a service account."""
     _check_subject(context, body)
     login = None
     if body.login is not None:
@@ -296,7 +296,7 @@ def create_service_account(
 
 @router.post("/tenants/{tenant_id}/keys", status_code=201)
 def create_key(context: Context, tenant: OfTenant, body: KeyBody, response: Response) -> KeyModel:
-    """Make an API key, and show it this once."""
+    """Create an API key. It is shown only in this answer."""
     expires_at = None if body.days is None else datetime.now(UTC) + timedelta(days=body.days)
     with context.writing() as session:
         made, key = context.services.identities(session).create_key(
@@ -316,7 +316,7 @@ def get_identity(context: Context, identity: OfIdentity) -> IdentityModel:
 
 @router.post("/identities/{identity_id}/disable", responses=problems(409))
 def disable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
-    """Refuse an identity from now on; not the last one that administers its tenant."""
+    """Disable an identity. The last administrator of a tenant cannot be disabled."""
     with context.writing() as session:
         context.check_not_last(session, identity)
         changed = context.services.identities(session).disable(identity.id)
@@ -325,7 +325,7 @@ def disable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
 
 @router.post("/identities/{identity_id}/enable")
 def enable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
-    """Take an identity's refusal back."""
+    """Enable an identity again."""
     with context.writing() as session:
         changed = context.services.identities(session).enable(identity.id)
     return _shown(context, changed)
@@ -333,7 +333,7 @@ def enable_identity(context: Context, identity: OfIdentity) -> IdentityModel:
 
 @router.put("/identities/{identity_id}/password", status_code=204)
 def set_password(context: Context, identity: OfIdentity, body: PasswordBody) -> None:
-    """Give a user or a service account another password, and end their sessions."""
+    """Change the password of a user or a service account, and end their sessions."""
     with context.writing() as session:
         identities = context.services.identities(session)
         identities.set_password(identity.id, body.password.get_secret_value())
@@ -344,16 +344,16 @@ def set_password(context: Context, identity: OfIdentity, body: PasswordBody) -> 
 
 @router.put("/identities/{identity_id}/role", responses=problems(409))
 def set_tenant_role(context: Context, identity: OfIdentity, body: RoleBody) -> IdentityModel:
-    """Give an identity a role on the whole tenant, instead of the one it had.
+    """Set an identity's role on the whole tenant.
 
-    The last one that administers the tenant stays its administrator.
+    The last administrator of a tenant must stay one.
     """
     return _shown(context, _with_role(context, identity, body.role))
 
 
 @router.delete("/identities/{identity_id}/role", status_code=204, responses=problems(409))
 def remove_tenant_role(context: Context, identity: OfIdentity) -> None:
-    """Take an identity's role on the whole tenant away; not that of its last administrator."""
+    """Remove an identity's role on the whole tenant, unless it is the last administrator."""
     _with_role(context, identity, None)
 
 
@@ -361,7 +361,7 @@ def remove_tenant_role(context: Context, identity: OfIdentity) -> None:
 def grant_project_role(
     context: Context, identity: OfIdentity, project_id: UUID, body: RoleBody
 ) -> IdentityModel:
-    """Give an identity a role on one project of its tenant, instead of the one it had there."""
+    """Set an identity's role on one project of its tenant."""
     project = context.project_beside(identity, project_id)
     with context.writing() as session:
         context.services.identities(session).grant(identity.id, project, body.role)
@@ -370,7 +370,7 @@ def grant_project_role(
 
 @router.delete("/identities/{identity_id}/projects/{project_id}/role", status_code=204)
 def revoke_project_role(context: Context, identity: OfIdentity, project_id: UUID) -> None:
-    """Take an identity's role on one project away."""
+    """Remove an identity's role on one project."""
     project = context.project_beside(identity, project_id)
     with context.writing() as session:
         context.services.identities(session).revoke(identity.id, project.id)

@@ -77,15 +77,15 @@ class AssetEventPage(Model):
 @frozen
 class _EventQuery:
     cursor: Annotated[
-        int, Query(ge=0, le=_MOST, description="the sequence of the last event that is known")
+        int, Query(ge=0, le=_MOST, description="only events after the one with this sequence")
     ] = 0
     limit: Annotated[
         int | None,
-        Query(ge=1, le=500, description="of a page, by default 50; a stream ends after as many"),
+        Query(ge=1, le=500, description="events a page (default 50); a stream ends after as many"),
     ] = None
     kind: Annotated[Text | None, Query()] = None
     path: Annotated[
-        Text | None, Query(description="where the asset is after the change, or was before it")
+        Text | None, Query(description="the asset's path, before or after the change")
     ] = None
     since: Annotated[Moment | None, Query()] = None
 
@@ -110,7 +110,7 @@ def list_asset_events(
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     last_event_id: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> AssetEventPage | StreamingResponse:
-    """What pulls changed of the kinds whose changes a sync appends (`append_event`)."""
+    """The changes that pulls made to assets of kinds with `append_event`."""
     if EVENT_STREAM in accept:
         after = int(last_event_id) if _is_sequence(last_event_id) else wanted.cursor
         followers = context.services.event_followers

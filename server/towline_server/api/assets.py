@@ -42,7 +42,7 @@ IfNothing = Annotated[
         description="`*`: only if no asset is there; excludes If-Match",
     ),
 ]
-IfNoneMatch = Annotated[str | None, Header(description='what is known already, as `"…"`')]
+IfNoneMatch = Annotated[str | None, Header(description='the digest that the caller has, as `"…"`')]
 
 
 def _is_modified(record: AssetRecord) -> bool:
@@ -82,7 +82,9 @@ def list_assets(
     project: ProjectForReader,
     window: Window,
     kind: Annotated[Text | None, Query()] = None,
-    prefix: Annotated[Text | None, Query(description="what paths start with")] = None,
+    prefix: Annotated[
+        Text | None, Query(description="only assets whose paths start with this")
+    ] = None,
 ) -> Page[AssetModel]:
     """The assets of a project, by path."""
     with context.reading() as session:
@@ -102,11 +104,9 @@ def get_asset(
 
 _OCTETS = "application/octet-stream"
 _BYTES = {_OCTETS: {"schema": {"type": "string", "format": "binary"}}}
-CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "the bytes, as they are", "content": _BYTES}
-}
+CONTENT: dict[int | str, dict[str, Any]] = {200: {"description": "the bytes", "content": _BYTES}}
 """The answer of a route that reads an asset."""
-_CONTENT = {**CONTENT, 304: {"description": "they are what If-None-Match names"}}
+_CONTENT = {**CONTENT, 304: {"description": "not modified since If-None-Match"}}
 
 
 @router.get("/assets/{asset_id}/content", response_class=Response, responses=_CONTENT)
@@ -155,7 +155,7 @@ def put_asset(
     content: Annotated[bytes, Depends(raw_body)],
     expected: Annotated[Expected | None, Depends(_expected_of_put)],
     response: Response,
-    executable: Annotated[bool | None, Query(description="left out: as it is")] = None,
+    executable: Annotated[bool | None, Query(description="by default, unchanged")] = None,
 ) -> AssetModel:
     """Write the asset at a path, or a new one."""
     context.check_size(content)
@@ -190,7 +190,7 @@ def move_asset(
     response: Response,
     if_match: IfMatch = None,
 ) -> AssetModel:
-    """Rename an asset. It keeps its id if it was ever pulled, else it has its new path's."""
+    """Rename an asset. It keeps its id if it was ever pulled, else the new path gives it one."""
     asset, path = _with_id(context, project, asset_id), _writable(context, body.path)
     try:
         moved = context.store(project).move(asset.record.id, path, expect=_expected(if_match))

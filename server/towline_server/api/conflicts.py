@@ -27,7 +27,7 @@ from .resolutions import ContentModel, ResolutionModel, shown_bytes, shown_resol
 
 router = APIRouter(prefix="/projects/{project_id}", route_class=NativeRoute)
 
-Fetch = Annotated[bool, Query(description="fetch now; else what was fetched last counts")]
+Fetch = Annotated[bool, Query(description="fetch first; else the last fetched revision is used")]
 
 
 class StatusEntry(Model):
@@ -150,7 +150,7 @@ async def list_conflicts(
     project: ProjectForReader,
     fetch: Fetch = False,  # noqa: FBT002 - a query
 ) -> ConflictsModel:
-    """What pulling the revision that was fetched last would leave in conflict."""
+    """The conflicts with the last fetched revision."""
     plans = context.services.plans
     return ConflictsModel.of(await wait_in_thread(lambda: plans.conflicts(project.id, fresh=fetch)))
 

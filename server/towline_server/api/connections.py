@@ -183,7 +183,7 @@ def list_connections(context: Context, window: Window) -> Page[ConnectionModel]:
 def create_connection(
     context: Context, body: ConnectionBody, response: Response
 ) -> ConnectionModel:
-    """Make a connection; a credential in the URL is taken off it and stored."""
+    """Create a connection. A credential in the URL is removed from it and stored."""
     context.administer_tenant()
     with context.writing() as session:
         connections = context.services.connections(session)
@@ -212,7 +212,7 @@ def get_connection(connection: ConnectionForReader) -> ConnectionModel:
 def change_connection(
     context: Context, connection: ConnectionForAdmin, body: ConnectionChange
 ) -> ConnectionModel:
-    """Change a connection. At another scheme, host or port its secrets are forgotten."""
+    """Change a connection. A new scheme, host or port deletes its stored credential."""
     with context.writing() as session:
         return ConnectionModel.of(_changed(context, session, connection, body))
 

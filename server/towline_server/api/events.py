@@ -50,8 +50,8 @@ def stream_content(events: dict[str, Any], about_id: str) -> dict[str, Any]:
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": (
-            "`progress` events, each with the run as it is; then one `ended` event with its"
-            " report. An attempt that replaces a lost one follows in the same stream."
+            "`progress` events, each with the run's state; then one `ended` event with its"
+            " report. If another attempt replaces a lost run, the stream goes on with it."
         ),
         "content": stream_content(
             {"enum": ["progress", "ended"]}, "The run's id, and when it changed."

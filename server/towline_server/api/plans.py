@@ -64,7 +64,7 @@ def list_plans(context: Context, project: ProjectForReader, window: Window) -> P
 async def make_plan(
     context: Context, project: ProjectForWriter, body: PlanBody, response: Response
 ) -> PlanModel:
-    """Fetch, and plan a pull; nothing of the project changes."""
+    """Fetch, and plan a pull. Nothing in the project changes."""
     mode = RunMode.FULL_REFRESH if body.full_refresh else RunMode.INCREMENTAL
     wanted = body.request(mode)
     made = await wait_in_thread(lambda: context.services.plans.make(project.id, wanted))

@@ -202,7 +202,7 @@ class PreviewModel(Model):
 def list_projects(
     context: Context,
     window: Window,
-    path: Annotated[Text | None, Query(description="only the one at this path")] = None,
+    path: Annotated[Text | None, Query(description="only the project at this path")] = None,
 ) -> Page[ProjectModel]:
     """The projects that the caller has any role on, by path."""
     caller = context.caller
@@ -220,7 +220,7 @@ def list_projects(
 
 @router.post("", status_code=201, responses=problems(409))
 def create_project(context: Context, body: ProjectBody, response: Response) -> ProjectModel:
-    """Make a project; the caller must administer the tenant."""
+    """Create a project; the caller must administer the tenant."""
     context.administer_tenant()
     with context.writing() as session:
         projects = Projects(session)
@@ -239,9 +239,9 @@ def create_project(context: Context, body: ProjectBody, response: Response) -> P
 
 @router.post("/preview", responses=problems(409, 502, 504))
 async def preview_project(context: Context, body: PreviewBody) -> PreviewModel:
-    """What would be an asset of a project; the caller must administer the tenant.
+    """Preview which files would be assets; the caller must administer the tenant.
 
-    The branch is fetched, and nothing is made. More assets than a pull takes are listed too.
+    The branch is fetched, and nothing is created. Assets beyond a pull's limit are listed too.
     """
     context.administer_tenant()
     wanted = project_of(context.caller.tenant_id, body)
@@ -258,7 +258,7 @@ def get_project(project: ProjectForReader) -> ProjectModel:
 
 @router.patch("/{project_id}", responses=problems(409))
 def change_project(context: Context, project: ProjectForAdmin, body: ProjectChange) -> ProjectModel:
-    """Change a project; a run of it that is under way starts over, or ends stale."""
+    """Change a project. A run in progress starts over, or ends as stale."""
     wanted, bound = body.binding, project.binding
     if wanted is not None and (bound is None or bound.connection_id != wanted.connection_id):
         # Its credential will be used for the project: the caller must have access to it.
@@ -270,7 +270,7 @@ def change_project(context: Context, project: ProjectForAdmin, body: ProjectChan
 
 @router.delete("/{project_id}", status_code=204)
 def delete_project(context: Context, project: ProjectForAdmin) -> None:
-    """Delete a project with everything that it has."""
+    """Delete a project and everything in it."""
     with context.writing() as session:
         Projects(session).delete(project.id)
 

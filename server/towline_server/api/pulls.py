@@ -68,7 +68,7 @@ def get_pull(
 
 @router.post("/undo", responses=problems(409))
 def undo(context: Context, project: ProjectForWriter, body: UndoBody | None = None) -> AppliedModel:
-    """Take back a pull. It overwrites no later edit, and is a pull of the log itself."""
+    """Undo a pull. Later edits are not overwritten, and the undo is added to the log."""
     wanted, plans = body or UndoBody(), context.services.plans
     if wanted.dry_run:
         return AppliedModel.of(plans.undo_report(project.id, wanted.pull))

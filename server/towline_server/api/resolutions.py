@@ -152,7 +152,7 @@ def shown_bytes(content: bytes) -> dict[str, str]:
 async def resolve_conflict(
     context: Context, project: ProjectForWriter, asset_id: Text, body: ResolutionBody
 ) -> ResolutionModel:
-    """Save how the conflict of one asset is settled, instead of what was saved before."""
+    """Save a resolution for the conflict of one asset, replacing any earlier one."""
     plans, choice = context.services.plans, body.choice()
     if choice.content is not None:
         context.check_size(choice.content)
@@ -162,6 +162,6 @@ async def resolve_conflict(
 
 @router.delete("", status_code=204, responses=problems(409, 502, 504))
 async def unresolve_conflict(context: Context, project: ProjectForWriter, asset_id: Text) -> None:
-    """Clear what was saved for one asset, if anything was; its conflict is open again."""
+    """Delete the saved resolution of one asset, if there is one; its conflict is open again."""
     plans = context.services.plans
     await wait_in_thread(lambda: plans.unresolve(project.id, asset_id))

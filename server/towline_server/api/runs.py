@@ -241,22 +241,22 @@ def get_run(run: RunForReader) -> RunModel:
 
 @router.get("/runs/{run_id}/log")
 def read_run_log(run: RunForReader) -> list[LogLineModel]:
-    """What has happened while towline executed the run: at most 201 lines, the middle left out.
+    """The log of a run: at most 201 lines, without the middle.
 
-    It is empty where an external executor does.
+    It is empty if an external executor executes the run.
     """
     return [LogLineModel.of(line) for line in run.log]
 
 
 @router.get("/runs/{run_id}/attempts")
 def list_attempts(context: Context, run: RunForReader) -> list[RunSummary]:
-    """Every attempt at what a run tries, the first one first."""
+    """Every attempt of a run, oldest first."""
     return [RunSummary.of(each) for each in context.services.runs.attempts(run.id)]
 
 
 @router.post("/runs/{run_id}/cancel")
 def cancel_run(context: Context, run: RunForWriter, body: CancelBody | None = None) -> RunModel:
-    """Ask a run to stop before its commit point; one that has ended stays as it is."""
+    """Cancel a run. It has no effect after the run's commit point."""
     reason = None if body is None else body.reason
     by = str(context.caller.id)
     return RunModel.of(context.services.runs.cancel(run.id, by=by, reason=reason))
@@ -266,7 +266,7 @@ def cancel_run(context: Context, run: RunForWriter, body: CancelBody | None = No
 def retry_run(
     context: Context, run: RunForWriter, response: Response, body: RetryBody | None = None
 ) -> RunModel:
-    """A new attempt at what a run that has ended tried."""
+    """Retry a run that has ended."""
     mode = None if body is None else body.mode
     again = context.services.runs.retry(run.id, mode=mode, requested_by=context.caller.id)
     return _accepted(again, response)

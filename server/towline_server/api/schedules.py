@@ -115,7 +115,7 @@ class ScheduleModel(Model):
 def list_schedules(
     context: Context, project: ProjectForReader, window: Window
 ) -> Page[ScheduleModel]:
-    """The schedules of a project, the next first; those of its syncs too."""
+    """The schedules of a project, next due first, including those of its syncs."""
     with context.reading() as session:
         found = schedules_of(session, project.id)
     return window.slice(ScheduleModel, found)
@@ -125,7 +125,7 @@ def list_schedules(
 def create_schedule(
     context: Context, project: ProjectForWriter, body: ScheduleBody, response: Response
 ) -> ScheduleModel:
-    """Make a schedule. What it missed while no server ran is one run, as soon as one does."""
+    """Create a schedule. Times missed while no server was up are made up for by one run."""
     _check(context, project, body)
     spec = _spec(project, body)
     with context.writing() as session:
@@ -145,7 +145,7 @@ def get_schedule(context: Context, project: ProjectForReader, schedule_id: UUID)
 def change_schedule(
     context: Context, project: ProjectForWriter, schedule_id: UUID, body: ScheduleChange
 ) -> ScheduleModel:
-    """Change a schedule; with ``enabled`` false it is paused. One of a sync is refused."""
+    """Change a schedule; ``enabled`` false pauses it. A sync's cannot be changed here."""
     # What it has already may not fit any more, and can be paused all the same.
     _check(context, project, body)
     with context.writing() as session:
@@ -157,7 +157,7 @@ def change_schedule(
 
 @router.delete("/{schedule_id}", status_code=204, responses=problems(409))
 def delete_schedule(context: Context, project: ProjectForWriter, schedule_id: UUID) -> None:
-    """Delete a schedule; the runs that it requested stay. One of a sync is refused."""
+    """Delete a schedule; its runs stay. A sync's schedule cannot be deleted here."""
     with context.writing() as session:
         ProjectSchedules(session, project.id).delete(schedule_id)
 

@@ -133,7 +133,7 @@ def list_webhooks(context: Context, window: Window) -> Page[WebhookModel]:
 
 @router.post("", status_code=201, responses=problems(409))
 def create_webhook(context: Context, body: WebhookBody, response: Response) -> WebhookWithSecret:
-    """Make a webhook; its secret is shown in this answer alone."""
+    """Create a webhook. Its secret is shown only in this answer."""
     context.administer_tenant()
     _check_project(context, body.project_id)
     wanted = EndpointSettings(**dict(body))
@@ -151,9 +151,9 @@ def get_webhook(webhook: WebhookForAdmin) -> WebhookModel:
 
 @router.patch("/{webhook_id}")
 def change_webhook(context: Context, webhook: WebhookForAdmin, body: WebhookChange) -> WebhookModel:
-    """Change a webhook. Enabled again, it is sent what waits for it.
+    """Change a webhook. When it is enabled again, pending deliveries are sent.
 
-    A null ``event_types`` or ``project_id`` means all; another null is as if left out.
+    A null ``event_types`` or ``project_id`` means all; any other null is ignored.
     """
     if body.project_id != webhook.project_id:
         _check_project(context, body.project_id)
@@ -164,16 +164,16 @@ def change_webhook(context: Context, webhook: WebhookForAdmin, body: WebhookChan
 
 @router.delete("/{webhook_id}", status_code=204)
 def delete_webhook(context: Context, webhook: WebhookForAdmin) -> None:
-    """Delete a webhook with all that waits for it."""
+    """Delete a webhook and its pending deliveries."""
     with context.writing() as session:
         context.services.webhooks(session).delete(webhook.id)
 
 
 @router.post("/{webhook_id}/rotate")
 def rotate_secret(context: Context, webhook: WebhookForAdmin) -> WebhookWithSecret:
-    """Give a webhook a new secret, shown in this answer alone.
+    """Replace a webhook's secret. The new one is shown only in this answer.
 
-    For 24 hours its messages are signed with the old one too.
+    For 24 hours, messages are signed with the old secret too.
     """
     with context.writing() as session:
         changed, secret = context.services.webhooks(session).rotate(webhook.id)
@@ -182,7 +182,7 @@ def rotate_secret(context: Context, webhook: WebhookForAdmin) -> WebhookWithSecr
 
 @router.post("/{webhook_id}/ping", status_code=202, responses=problems(409))
 def ping_webhook(context: Context, webhook: WebhookForAdmin) -> DeliveryModel:
-    """Send a webhook a ``ping``, once; its delivery shows whether it was received."""
+    """Send a ``ping`` to a webhook, once; its delivery shows whether it was received."""
     with context.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).ping())
 
@@ -194,7 +194,7 @@ def list_deliveries(
     window: Window,
     state: Annotated[list[DeliveryState] | None, Query()] = None,
 ) -> Page[DeliveryModel]:
-    """What was and will be sent to a webhook, newest first."""
+    """The deliveries of a webhook, sent and pending, newest first."""
     with context.reading() as session:
         found, total = Deliveries(session, webhook.id).page(
             state, limit=window.limit, offset=window.offset
@@ -206,7 +206,7 @@ def list_deliveries(
     "/{webhook_id}/deliveries/{delivery_id}/retry", status_code=202, responses=problems(409)
 )
 def retry_delivery(context: Context, webhook: WebhookForAdmin, delivery_id: UUID) -> DeliveryModel:
-    """Send a message at once, whatever became of it, under the ``webhook-id`` that it has."""
+    """Send a message again at once, with the same ``webhook-id``."""
     with context.writing() as session:
         return DeliveryModel.of(Deliveries(session, webhook.id).retry(delivery_id))
 

@@ -174,7 +174,7 @@ class LeaseModel(Model):
 @router.post(
     "/claim",
     response_model=ClaimModel,
-    responses={204: {"description": "nothing waits"}},
+    responses={204: {"description": "no run is waiting"}},
 )
 def claim_work(context: Context, body: ClaimBody) -> Any:
     """Take the oldest run that waits for an external executor."""
@@ -203,16 +203,16 @@ def heartbeat(context: Context, body: HeartbeatBody) -> LeaseModel:
 
 @router.post("/renew", responses=problems(409))
 def renew_work(context: Context, body: HeldBody) -> WorkModel:
-    """What planning needs as it is now: for when a plan went stale."""
+    """The current input for planning, for when a plan has become stale."""
     run = context.run(body.run_id, Role.WRITER)
     return WorkModel.of(context.services.external.work(run.id, body.token))
 
 
 @router.post("/complete", responses=problems(409, 413))
 def complete_work(context: Context, body: CompleteBody) -> RunModel:
-    """End a run: with its plan, which is applied here, or with why there is none.
+    """End a run with its plan, which towline applies, or with the reason why there is none.
 
-    A plan that went stale (409 ``stale_plan``) may be made again, see ``renew``.
+    If the plan has become stale (409 ``stale_plan``), see ``renew``.
     """
     run, external = context.run(body.run_id, Role.WRITER), context.services.external
     if body.failure is not None:
