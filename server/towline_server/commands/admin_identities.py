@@ -167,7 +167,7 @@ def disable(database: AdminSession, identity_id: UUID) -> Record:
 @admin_command(identity, "enable")
 @identity_argument
 def enable(database: AdminSession, identity_id: UUID) -> Record:
-    """Take an identity's refusal back."""
+    """Enable an identity again."""
     return record_of(database.identities.enable(identity_id))
 
 
@@ -175,7 +175,7 @@ def enable(database: AdminSession, identity_id: UUID) -> Record:
 @identity_argument
 @password_option
 def set_password(database: AdminSession, identity_id: UUID, password_stdin: bool) -> Record:
-    """Give a user or a service account another password."""
+    """Change the password of a user or a service account."""
     password = secret("Password", from_stdin=password_stdin)
     database.identities.set_password(identity_id, password)
     return {"id": str(identity_id), "password": "changed"}

@@ -197,7 +197,7 @@ def set_role(visitor: SignedIn, form: Sent, identity_id: UUID) -> Response:
 
 @router.post("/people/{identity_id}/password")
 def set_password(visitor: SignedIn, form: Sent, identity_id: UUID) -> Response:
-    """Give a user or a service account another password, and end their sessions."""
+    """Change the password of a user or a service account, and end their sessions."""
     context = _admin(visitor)
     identity = context.identity(identity_id)
 

@@ -111,7 +111,7 @@ def ask_to_delete(visitor: SignedIn, webhook_id: UUID) -> Response:
 
 @router.post("/{webhook_id}/delete")
 def delete_webhook(visitor: SignedIn, webhook_id: UUID) -> Response:
-    """Delete a webhook with all that waits for it."""
+    """Delete a webhook and its pending deliveries."""
     api.delete_webhook(visitor, visitor.webhook(webhook_id))
     return go("/ui/webhooks")
 
