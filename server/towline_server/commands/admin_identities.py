@@ -160,7 +160,7 @@ def list_identities(database: AdminSession, tenant: str) -> Sequence[Record]:
 @admin_command(identity, "disable")
 @identity_argument
 def disable(database: AdminSession, identity_id: UUID) -> Record:
-    """Refuse an identity from now on."""
+    """Disable an identity: it is refused from now on."""
     return record_of(database.identities.disable(identity_id))
 
 

@@ -198,7 +198,7 @@ def associate(
 @admin_command(project, "dissociate")
 @path_argument
 def dissociate(database: AdminSession, path: str) -> Record:
-    """Take a project's binding away; its assets stay."""
+    """Unbind a project from its repository; its assets stay."""
     return _project(database.projects.dissociate(database.project_at(path).id))
 
 
