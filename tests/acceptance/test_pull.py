@@ -274,7 +274,7 @@ def test_diff_counts_what_differs(torn: Command):
     (torn.folder / "readme.txt").write_text("Mine.\n")
     _, orders, readme = torn("diff", "--stat").out.splitlines()
     assert ORDERS in orders
-    assert "1 field, 1 in both" in orders
+    assert "1 field, 1 clashing" in orders
     assert "1 line added, 1 removed" in readme
 
 
@@ -283,7 +283,7 @@ def test_show_writes_the_bytes_of_one_side(torn: Command):
     assert torn("show", ORDERS).out == (torn.folder / ORDERS).read_text()
     assert torn("show", "--theirs", ORDERS).out == THEIRS[ORDERS].decode()
     assert torn("show", "--base", ORDERS).out == BASE[ORDERS].decode()
-    assert "absent in base" in torn("show", "--base", "rules/new.json", code=1).err
+    assert "does not exist in base" in torn("show", "--base", "rules/new.json", code=1).err
     assert torn("show", "rules", code=1).out == ""
     assert "--base and --ours exclude" in torn("show", "--base", "--ours", ORDERS, code=2).err
 

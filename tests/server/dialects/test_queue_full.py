@@ -119,7 +119,7 @@ def test_a_full_queue_is_429_with_retry_after(full: Full, name: str):
     answer = full.client.post(url, headers=headers, json=body)
     assert answer.status_code == 429, answer.text
     assert int(answer.headers["retry-after"]) > 0
-    assert "wait already" in answer.text
+    assert "waiting already" in answer.text
     if page == "native":
         assert answer.json()["code"] == "queue_full"
     else:

@@ -88,7 +88,7 @@ def test_a_contradiction_is_refused_and_names_its_field(given, field):
 
 
 def test_a_setting_that_does_not_exist_is_called_that():
-    with pytest.raises(InvalidSettings, match="prot: there is no such setting"):
+    with pytest.raises(InvalidSettings, match="prot: unknown setting"):
         load_settings(prot=8080)
 
 
