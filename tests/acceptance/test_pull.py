@@ -285,7 +285,10 @@ def test_show_writes_the_bytes_of_one_side(torn: Command):
     assert torn("show", "--base", ORDERS).out == BASE[ORDERS].decode()
     assert "does not exist in base" in torn("show", "--base", "rules/new.json", code=1).err
     assert torn("show", "rules", code=1).out == ""
-    assert "--base and --ours exclude" in torn("show", "--base", "--ours", ORDERS, code=2).err
+    assert (
+        "--base and --ours cannot be used together"
+        in torn("show", "--base", "--ours", ORDERS, code=2).err
+    )
 
 
 def test_diff_of_an_untouched_project(project: Command):
