@@ -84,7 +84,7 @@ class Request(Generic[T_co]):
         return self.body.model_dump_json(exclude_unset=True, by_alias=True).encode()
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> T_co:
-        """Return the answer. Raises ApiError, also where something else than the API answered."""
+        """Return the answer. Raises ApiError, also if it is not the API that answered."""
         _warn_of_deprecation(self, headers)
         if not 200 <= status < 300:  # a redirect was not followed: nothing was done
             raise error_of(status, _problem(body), retry_after=retry_after(headers))
@@ -92,7 +92,9 @@ class Request(Generic[T_co]):
             return cast(T_co, None)
         form = "application/octet-stream" if self.result is bytes else "application/json"
         if self.result is None or headers.get("content-type", "").partition(";")[0] != form:
-            raise error_of(status, {"detail": "this is no answer of the API; is it a proxy's?"})
+            raise error_of(
+                status, {"detail": "the API did not answer; is there a proxy in between?"}
+            )
         if self.result is bytes:
             return cast(T_co, body)
         try:
