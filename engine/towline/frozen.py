@@ -49,12 +49,14 @@ def _frozen(cls: type, *, kw_only: bool) -> type:
 
 
 def _methods(cls: type) -> _Methods:
-    every = fields(cls)
+    all_fields = fields(cls)
     return {
-        "__init__": _init(cls, every),
-        "__eq__": _eq([f.name for f in every if f.compare]),
-        "__hash__": _hash([f.name for f in every if (f.compare if f.hash is None else f.hash)]),
-        "__repr__": _repr([f.name for f in every if f.repr]),
+        "__init__": _init(cls, all_fields),
+        "__eq__": _eq([f.name for f in all_fields if f.compare]),
+        "__hash__": _hash(
+            [f.name for f in all_fields if (f.compare if f.hash is None else f.hash)]
+        ),
+        "__repr__": _repr([f.name for f in all_fields if f.repr]),
         "__setattr__": _refuse,
         "__delattr__": _refuse,
         "__getstate__": _getstate,
@@ -62,12 +64,12 @@ def _methods(cls: type) -> _Methods:
     }
 
 
-def _init(cls: type, every: tuple[Field[Any], ...]) -> Callable[..., None]:
+def _init(cls: type, all_fields: tuple[Field[Any], ...]) -> Callable[..., None]:
     """Compile ``__init__``, which sets the slots directly."""
     used: dict[str, Any] = {"_ABSENT": _ABSENT}
     parameters: dict[bool, list[str]] = {False: [], True: []}
     lines: list[str] = []
-    for f in every:
+    for f in all_fields:
         name, value = f.name, f.name
         has_factory = f.default_factory is not MISSING
         default = "" if f.default is MISSING and not has_factory else f"_default_{name}"
@@ -96,16 +98,20 @@ def _init(cls: type, every: tuple[Field[Any], ...]) -> Callable[..., None]:
     exec(f"{source}\n return __init__", vars(sys.modules[cls.__module__]), made)  # noqa: S102 - as dataclasses
     init: Callable[..., None] = made["make"](**used)
     init.__qualname__ = f"{cls.__qualname__}.__init__"
-    init.__annotations__ = {f.name: f.type for f in every if f.init} | {"return": None}
+    init.__annotations__ = {f.name: f.type for f in all_fields if f.init} | {"return": None}
     return init
 
 
-def _getter(names: list[str]) -> Callable[[object], object]:
-    return attrgetter(*names) if names else lambda _: ()
+def _values(names: list[str]) -> Callable[[object], object]:
+    """Return a function that returns these attributes as a tuple."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    # attrgetter returns one attribute bare: a NaN would not equal itself, as it does in a tuple.
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 def _eq(names: list[str]) -> Callable[[object, object], bool]:
-    values = _getter(names)
+    values = _values(names)
 
     def __eq__(self: object, other: object) -> bool:  # noqa: N807 - it is the method
         if other.__class__ is not self.__class__:
@@ -116,7 +122,7 @@ def _eq(names: list[str]) -> Callable[[object, object], bool]:
 
 
 def _hash(names: list[str]) -> Callable[[object], int]:
-    values = _getter(names)
+    values = _values(names)
     return lambda self: hash(values(self))
 
 

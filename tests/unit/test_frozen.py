@@ -118,6 +118,18 @@ def test_hashes_are_those_of_the_fields_that_are_compared():
         hash(PAIRS[2][0](b="q"))
 
 
+def test_one_field_is_compared_as_several_are():
+    @frozen
+    class One:
+        """Of one field."""
+
+        a: float
+
+    not_a_number = float("nan")
+    assert One(not_a_number) == One(not_a_number)
+    assert hash(One(1.5)) == hash((1.5,))
+
+
 def test_what_is_not_compared_and_what_a_function_makes():
     named = PAIRS[2][0]
     assert named(b="q", hidden="y") == named(b="q")
